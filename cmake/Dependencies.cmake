@@ -1,0 +1,27 @@
+# Every third-party package in one place; all of them are Debian packages, except llama.cpp (scripts/llama_cpp.sh).
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(Threads REQUIRED)
+find_package(pagmo REQUIRED)
+
+if(NOT KVT_LLAMA_ROOT)
+  message(FATAL_ERROR "KVT_LLAMA_ROOT is not set: run scripts/llama_cpp.sh, which prints it, and pass -DKVT_LLAMA_ROOT=...")
+endif()
+foreach(file src/include/llama.h src/ggml/src/ggml-backend-impl.h build/bin/libllama.so)
+  if(NOT EXISTS "${KVT_LLAMA_ROOT}/${file}")
+    message(FATAL_ERROR "KVT_LLAMA_ROOT=${KVT_LLAMA_ROOT} has no ${file}: run scripts/llama_cpp.sh again")
+  endif()
+endforeach()
+
+add_library(kvt_ggml_headers INTERFACE)
+target_include_directories(kvt_ggml_headers SYSTEM INTERFACE "${KVT_LLAMA_ROOT}/src/ggml/include")
+add_library(kvt_ggml_private INTERFACE)
+target_include_directories(kvt_ggml_private SYSTEM INTERFACE "${KVT_LLAMA_ROOT}/src/ggml/src")
+target_link_libraries(kvt_ggml_private INTERFACE kvt_ggml_headers "${KVT_LLAMA_ROOT}/build/bin/libggml-base.so")
+add_library(kvt_llama INTERFACE)
+target_include_directories(kvt_llama SYSTEM INTERFACE "${KVT_LLAMA_ROOT}/src/include")
+target_link_libraries(kvt_llama INTERFACE kvt_ggml_headers
+  "${KVT_LLAMA_ROOT}/build/bin/libllama.so" "${KVT_LLAMA_ROOT}/build/bin/libggml.so" "${KVT_LLAMA_ROOT}/build/bin/libggml-base.so")

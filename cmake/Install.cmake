@@ -1,0 +1,16 @@
+# cmake --install: bin/kvtuner, lib/kvtuner/libggml-kvtuner.so (found by the program as ../lib/kvtuner) and share/kvtuner (texts).
+# The libraries of llama.cpp stay where scripts/llama_cpp.sh built them; both files carry that folder as their RPATH.
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME kvtuner)
+foreach(kvt_installed kvtuner ggml-kvtuner)
+  if(TARGET ${kvt_installed})
+    set_target_properties(${kvt_installed} PROPERTIES INSTALL_RPATH "${KVT_LLAMA_ROOT}/build/bin")
+  endif()
+endforeach()
+if(TARGET kvtuner)
+  install(TARGETS kvtuner RUNTIME DESTINATION bin)
+endif()
+if(TARGET ggml-kvtuner)
+  install(TARGETS ggml-kvtuner LIBRARY DESTINATION lib/kvtuner)
+endif()
+install(DIRECTORY data/ DESTINATION share/kvtuner)
+install(FILES LICENSE THIRD_PARTY.md README.md CHANGELOG.md DESTINATION share/doc/kvtuner)

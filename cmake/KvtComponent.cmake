@@ -1,0 +1,25 @@
+# kvt_component(name SOURCES ... DEPS kvt::x ... [PRIVATE_DEPS ...]): a static library kvt::name of one folder.
+# Without sources it is header-only. DEPS repeat the dependency table of ARCHITECTURE.md.
+function(kvt_component name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  if(ARG_SOURCES)
+    add_library(kvt_${name} STATIC ${ARG_SOURCES})
+    target_include_directories(kvt_${name} PUBLIC "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(kvt_${name} PUBLIC ${ARG_DEPS} PRIVATE kvt_warnings kvt_instrument ${ARG_PRIVATE_DEPS})
+  else()
+    add_library(kvt_${name} INTERFACE)
+    target_include_directories(kvt_${name} INTERFACE "${PROJECT_SOURCE_DIR}/src")
+    target_link_libraries(kvt_${name} INTERFACE ${ARG_DEPS})
+  endif()
+  add_library(kvt::${name} ALIAS kvt_${name})
+endfunction()
+
+# kvt_test(name LABELS unit SOURCES x_test.cc DEPS kvt::x ...): a GoogleTest program; each case is one ctest test.
+function(kvt_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  target_compile_definitions(${name} PRIVATE KVT_TEST_ROOT="${PROJECT_SOURCE_DIR}/tests")
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} kvt_warnings kvt_instrument GTest::gtest GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name} PROPERTIES LABELS "${ARG_LABELS}" DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST)
+endfunction()

@@ -1,0 +1,10 @@
+# Sanitizers and coverage for our own targets.
+add_library(kvt_instrument INTERFACE)
+if(KVT_SANITIZE)
+  target_compile_options(kvt_instrument INTERFACE -fsanitize=${KVT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(kvt_instrument INTERFACE -fsanitize=${KVT_SANITIZE})
+endif()
+if(KVT_COVERAGE)
+  target_compile_options(kvt_instrument INTERFACE --coverage -O1 -g)
+  target_link_options(kvt_instrument INTERFACE --coverage)
+endif()

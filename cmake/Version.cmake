@@ -1,0 +1,23 @@
+# KVT_GIT_HASH: short hash of the checkout, "unknown" outside of git. kvt_build_info: the generated header <kvt_build_info.h>.
+set(KVT_LLAMA_VERSION "v0.5.0")
+set(KVT_DATA_FROM_BIN "../share/kvtuner")
+
+find_package(Git QUIET)
+set(KVT_GIT_HASH "unknown")
+if(GIT_FOUND)
+  execute_process(COMMAND "${GIT_EXECUTABLE}" -C "${CMAKE_CURRENT_SOURCE_DIR}" rev-parse --short=12 HEAD
+                  OUTPUT_VARIABLE kvt_hash OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE kvt_git_rc)
+  if(kvt_git_rc EQUAL 0)
+    set(KVT_GIT_HASH "${kvt_hash}")
+    # A new commit configures again, so that --version does not show an old hash.
+    execute_process(COMMAND "${GIT_EXECUTABLE}" -C "${CMAKE_CURRENT_SOURCE_DIR}" rev-parse --absolute-git-dir
+                    OUTPUT_VARIABLE kvt_git_dir OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    if(EXISTS "${kvt_git_dir}/logs/HEAD")
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${kvt_git_dir}/logs/HEAD")
+    endif()
+  endif()
+endif()
+
+configure_file("${CMAKE_CURRENT_LIST_DIR}/kvt_build_info.h.in" "${PROJECT_BINARY_DIR}/generated/kvt_build_info.h" @ONLY)
+add_library(kvt_build_info INTERFACE)
+target_include_directories(kvt_build_info INTERFACE "${PROJECT_BINARY_DIR}/generated")

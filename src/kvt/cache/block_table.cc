@@ -1,0 +1,69 @@
+#include "kvt/cache/block_table.h"
+
+#include <algorithm>
+
+#include "kvt/quant/tile.h"
+
+namespace kvt {
+
+namespace {
+
+constexpr uint32_t kAllTokens = 0xffffffffu;
+
+}  // namespace
+
+BlockTable::BlockTable(int64_t n_blocks, int n_slots)
+    : valid_(static_cast<size_t>(n_blocks), 0u),
+      open_blocks_(static_cast<size_t>(n_slots), -1),
+      filled_(static_cast<size_t>(n_slots), 0u),
+      last_write_(static_cast<size_t>(n_slots), 0u) {}
+
+void BlockTable::clear() {
+    std::fill(valid_.begin(), valid_.end(), 0u);
+    std::fill(open_blocks_.begin(), open_blocks_.end(), -1);
+}
+
+int BlockTable::slot_of(int64_t block) const {
+    for (size_t s = 0; s < open_blocks_.size(); ++s) {
+        if (open_blocks_[s] == block) return static_cast<int>(s);
+    }
+    return -1;
+}
+
+void BlockTable::seal(int slot, std::vector<BlockStep> & steps) {
+    const size_t  s     = static_cast<size_t>(slot);
+    const int64_t block = open_blocks_[s];
+    steps.push_back({BlockStep::Kind::seal, slot, 0, block, 0, valid(block)});
+    open_blocks_[s] = -1;
+}
+
+int BlockTable::take_slot(int64_t block, std::vector<BlockStep> & steps) {
+    int slot = slot_of(-1);
+    if (slot < 0) {
+        slot = static_cast<int>(std::min_element(last_write_.begin(), last_write_.end()) - last_write_.begin());
+        seal(slot, steps);
+    }
+    const bool sealed_before = valid(block) != 0;
+    steps.push_back({sealed_before ? BlockStep::Kind::reopen : BlockStep::Kind::open, slot, 0, block, 0, 0});
+    open_blocks_[static_cast<size_t>(slot)] = static_cast<int32_t>(block);
+    return slot;
+}
+
+void BlockTable::write(int64_t cell, int64_t row, std::vector<BlockStep> & steps) {
+    const int64_t  block = cell / kBlockTokens;
+    const int      token = static_cast<int>(cell % kBlockTokens);
+    const uint32_t bit   = 1u << token;
+    int            slot  = slot_of(block);
+    if (slot < 0) {
+        slot = take_slot(block, steps);
+        filled_[static_cast<size_t>(slot)] = valid(block) & (bit - 1u);
+    }
+    const size_t s = static_cast<size_t>(slot);
+    steps.push_back({BlockStep::Kind::write, slot, token, block, row, 0});
+    filled_[s] |= bit;
+    valid_[static_cast<size_t>(block)] |= bit;
+    last_write_[s] = ++clock_;
+    if (filled_[s] == kAllTokens) seal(slot, steps);
+}
+
+}  // namespace kvt

@@ -1,0 +1,34 @@
+// One function per subcommand, each in a file of its own: declare options, and set the action that main runs.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "kvt/base/result.h"
+
+namespace kvt::cli {
+
+// --- Interface ---
+
+// What the chosen subcommand does once options are parsed; the returned value is the exit code.
+// An Error is printed as "kvtuner: <message>" on stderr with exit code 1 (130 after an interrupt).
+using Action = std::function<Result<int>()>;
+
+struct Commands {
+    CLI::App & app;
+    Action     action;  // set by the callback of the chosen subcommand
+};
+
+void add_tune(Commands &);     // tune
+void add_profile(Commands &);  // profile
+void add_prune(Commands &);    // prune
+void add_cluster(Commands &);  // cluster
+void add_search(Commands &);   // search
+void add_eval(Commands &);     // eval kld | eval ppl
+void add_plan(Commands &);     // plan show | plan check
+void add_bench(Commands &);    // bench
+void add_doctor(Commands &);   // doctor
+
+}  // namespace kvt::cli

@@ -1,0 +1,94 @@
+#include "kvt/engine/llama/host_log.h"
+
+#include <unistd.h>
+
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <stdexcept>
+#include <string_view>
+
+#include <ggml.h>
+#include <llama.h>
+
+namespace kvt {
+
+// --- Implementation ---
+
+namespace {
+
+constexpr size_t kKeptLines = 4;  // a load failure takes two or three lines; more only hides the first
+
+struct Collector {
+    std::mutex              mutex;
+    std::deque<std::string> errors, warnings;
+    std::string *           open = nullptr;  // the line that GGML_LOG_LEVEL_CONT continues
+
+    void add(ggml_log_level level, std::string_view text) {
+        const std::lock_guard lock(mutex);
+        if (level != GGML_LOG_LEVEL_CONT) {
+            open = nullptr;
+            if (level != GGML_LOG_LEVEL_ERROR && level != GGML_LOG_LEVEL_WARN) return;
+            auto & lines = level == GGML_LOG_LEVEL_ERROR ? errors : warnings;
+            if (lines.size() == kKeptLines) lines.pop_front();
+            open = &lines.emplace_back();
+        }
+        if (open == nullptr) return;
+        for (const char c : text) {
+            const bool plain = static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7f;
+            if (c != '\n') open->push_back(plain ? c : '?');
+        }
+    }
+};
+
+Collector & collector() {
+    static Collector one;
+    return one;
+}
+
+thread_local int throwing_depth = 0;
+
+void on_abort(const char * message) {
+    if (throwing_depth > 0) throw std::runtime_error(message);
+    // On another thread nothing can be unwound; ggml ends the process when this returns, so the reason must be seen now.
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, message, std::strlen(message));
+}
+
+}  // namespace
+
+void start_llama() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        llama_log_set([](ggml_log_level level, const char * text, void *) { collector().add(level, text); }, nullptr);
+        llama_backend_init();
+    });
+}
+
+void clear_host_log() {
+    Collector &           all = collector();
+    const std::lock_guard lock(all.mutex);
+    all.errors.clear();
+    all.warnings.clear();
+    all.open = nullptr;
+}
+
+std::string host_complaints() {
+    Collector &           all = collector();
+    const std::lock_guard lock(all.mutex);
+    std::string           out;
+    for (const std::string & line : all.errors.empty() ? all.warnings : all.errors) {
+        if (!out.empty()) out += "; ";
+        out += line;
+    }
+    return out;
+}
+
+AssertionsThrow::AssertionsThrow() {
+    if (throwing_depth++ == 0) ggml_set_abort_callback(on_abort);
+}
+
+AssertionsThrow::~AssertionsThrow() {
+    if (--throwing_depth == 0) ggml_set_abort_callback(nullptr);
+}
+
+}  // namespace kvt

@@ -1,0 +1,230 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include "kvt/ggml_plugin/cache_tensor.h"
+#include "kvt/ggml_plugin/ops.h"
+#include "kvt/ggml_plugin/plugin_state.h"
+
+namespace kvt::plugin {
+
+namespace {
+
+// Cells per work item when the query rows of a KV head fit one call (generation): a constant, so that results do not
+// depend on the number of threads. Merging costs one row of o per 512 cells, 0.2 % of the work.
+constexpr int64_t kSplitCells = 512;
+
+// Everything about one attention op that the work items share.
+struct attention {
+    const ggml_tensor * q;     // [head_dim, n_tokens, n_heads, n_streams]
+    const ggml_tensor * mask;  // [n_kv, n_tokens, 1, n_streams] f16, or null
+    const ggml_tensor * sinks; // [n_heads] f32, or null
+    const ggml_tensor * out;   // [head_dim_v, n_heads, n_tokens, n_streams]
+    const cache_tensor * k;
+    const cache_tensor * v;
+    int64_t first_stream, n_streams, n_kv;
+    int     n_tokens, n_heads, n_kv_heads, gqa_ratio, dk, dv;
+    float   scale, max_bias, softcap;
+    int     n_rows, n_row_chunks;  // per (stream, KV head)
+    int64_t n_splits;
+    size_t  part_floats;           // one partial state: m, l, o of up to kMaxRows rows
+};
+
+float op_float(const ggml_tensor * op, int i) {
+    float value;
+    std::memcpy(&value, &op->op_params[i], sizeof value);
+    return value;
+}
+
+// First stream that a cache view starts at.
+int64_t view_stream(const ggml_tensor * view, const cache_tensor & cache) {
+    return static_cast<int64_t>(view->view_offs) / (cache.n_embd * cache.n_cells * 2);
+}
+
+Result<attention> describe(const ggml_tensor * op) {
+    attention a{};
+    a.q     = op->src[0];
+    a.mask  = op->src[3];
+    a.sinks = op->src[4];
+    a.out   = op;
+    a.k     = cache_tensor_of(op->src[1]);
+    a.v     = cache_tensor_of(op->src[2]);
+    if (a.k == nullptr || a.v == nullptr || !a.k->cache || !a.v->cache) return Error{"attention on something that is not the KV cache"};
+    const CacheShape & shape_k = a.k->cache->shape();
+    const CacheShape & shape_v = a.v->cache->shape();
+    a.n_streams    = op->src[1]->ne[3];
+    a.n_kv         = op->src[1]->ne[1];
+    a.first_stream = view_stream(op->src[1], *a.k);
+    a.dk           = shape_k.head_dim;
+    a.dv           = shape_v.head_dim;
+    a.n_kv_heads   = shape_k.n_heads;
+    a.n_tokens     = static_cast<int>(a.q->ne[1]);
+    a.n_heads      = static_cast<int>(a.q->ne[2]);
+    a.gqa_ratio    = a.n_heads / a.n_kv_heads;
+    a.scale        = op_float(op, 0);
+    a.max_bias     = op_float(op, 1);
+    a.softcap      = op_float(op, 2);
+    const bool fits = a.q->ne[0] == a.dk && a.n_heads % a.n_kv_heads == 0 && shape_v.n_heads == a.n_kv_heads &&
+                      a.n_kv <= shape_k.n_cells && a.first_stream + a.n_streams <= shape_k.n_streams && a.q->ne[3] == a.n_streams;
+    if (!fits) return Error{fmt::format("layer {}: attention of an unexpected shape", a.k->name.layer)};
+    a.n_rows       = a.n_tokens * a.gqa_ratio;
+    a.n_row_chunks = (a.n_rows + kMaxRows - 1) / kMaxRows;
+    a.n_splits     = a.n_row_chunks == 1 ? (a.n_kv + kSplitCells - 1) / kSplitCells : 1;
+    a.part_floats  = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dv) + 2);
+    return a;
+}
+
+AttendState state_at(float * memory) {
+    return {memory, memory + kMaxRows, memory + 2 * kMaxRows};
+}
+
+// ALiBi slope of a head, as ggml defines it.
+float alibi_slope(const attention & a, int head) {
+    if (a.max_bias <= 0.0f) return 1.0f;
+    const int   power = 1 << static_cast<int>(std::floor(std::log2(a.n_heads)));
+    const float m0    = std::pow(2.0f, -a.max_bias / static_cast<float>(power));
+    const float m1    = std::pow(2.0f, -a.max_bias / 2.0f / static_cast<float>(power));
+    return head < power ? std::pow(m0, static_cast<float>(head + 1)) : std::pow(m1, static_cast<float>(2 * (head - power) + 1));
+}
+
+// Rows are token-major: row r is token r / gqa_ratio, query head kv_head * gqa_ratio + r % gqa_ratio, so that heads of
+// one token are neighbours and causal tiles are skipped for whole chunks.
+struct row_place {
+    int token, head;
+};
+row_place place_of(const attention & a, int kv_head, int row) { return {row / a.gqa_ratio, kv_head * a.gqa_ratio + row % a.gqa_ratio}; }
+
+size_t thread_floats(const attention & a) {
+    return static_cast<size_t>(kMaxRows) * static_cast<size_t>(a.dk) + a.part_floats + attend_scratch_floats(a.dk, a.dv);
+}
+
+void finish_rows(const attention & a, const AttendState & state, int64_t stream, int kv_head, int first_row, int n_rows) {
+    float * out[kMaxRows];
+    float   sink[kMaxRows];
+    for (int r = 0; r < n_rows; ++r) {
+        const row_place place = place_of(a, kv_head, first_row + r);
+        char * base = static_cast<char *>(a.out->data) + static_cast<size_t>(place.head) * a.out->nb[1] +
+                      static_cast<size_t>(place.token) * a.out->nb[2] + static_cast<size_t>(stream) * a.out->nb[3];
+        out[r] = reinterpret_cast<float *>(base);
+        if (a.sinks != nullptr) sink[r] = static_cast<const float *>(a.sinks->data)[place.head];
+    }
+    if (a.sinks != nullptr) attend_sink(state, sink, n_rows, a.dv);
+    attend_finish(state, n_rows, a.dv, out);
+}
+
+// One work item: a chunk of rows of one KV head over one part of the cells.
+void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64_t split, float * memory, float * part) {
+    const int first_row = chunk * kMaxRows;
+    const int n_rows    = std::min(kMaxRows, a.n_rows - first_row);
+    float *   q         = memory;
+    float *   own_part  = q + static_cast<size_t>(kMaxRows) * static_cast<size_t>(a.dk);
+    float *   scratch   = own_part + a.part_floats;
+
+    const f16_t * mask[kMaxRows];
+    float         slope[kMaxRows];
+    for (int r = 0; r < n_rows; ++r) {
+        const row_place place = place_of(a, kv_head, first_row + r);
+        const char * src = static_cast<const char *>(a.q->data) + static_cast<size_t>(place.token) * a.q->nb[1] +
+                           static_cast<size_t>(place.head) * a.q->nb[2] + static_cast<size_t>(stream) * a.q->nb[3];
+        const float * from = reinterpret_cast<const float *>(src);
+        for (int d = 0; d < a.dk; ++d) q[r * a.dk + d] = from[d] * a.scale;
+        slope[r] = alibi_slope(a, place.head);
+        if (a.mask != nullptr) {
+            const char * row = static_cast<const char *>(a.mask->data) + static_cast<size_t>(place.token) * a.mask->nb[1] +
+                               static_cast<size_t>(place.head % a.mask->ne[2]) * a.mask->nb[2] +
+                               static_cast<size_t>(stream % a.mask->ne[3]) * a.mask->nb[3];
+            mask[r] = reinterpret_cast<const f16_t *>(row);
+        }
+    }
+    const AttendRows  rows{n_rows, q, a.mask != nullptr ? mask : nullptr, a.max_bias > 0.0f ? slope : nullptr, a.softcap};
+    const AttendState state = state_at(a.n_splits > 1 ? part : own_part);
+    attend_init(state, n_rows, a.dv);
+    const int64_t first_cell = split * kSplitCells;
+    const int64_t last_cell  = a.n_splits > 1 ? std::min(a.n_kv, first_cell + kSplitCells) : a.n_kv;
+    attend(*a.k->kernels, a.k->cache->head(a.first_stream + stream, kv_head), a.v->cache->head(a.first_stream + stream, kv_head), rows,
+           first_cell, last_cell, state, scratch);
+    if (a.n_splits == 1) finish_rows(a, state, stream, kv_head, first_row, n_rows);
+}
+
+void tap_queries(const attention & a) {
+    kvt_tap tap{};
+    tap.kind         = KVT_TAP_Q;
+    tap.layer        = a.k->name.layer;
+    tap.n_tokens     = a.n_tokens;
+    tap.n_heads      = a.n_heads;
+    tap.head_dim     = a.dk;
+    tap.n_kv         = static_cast<int>(a.n_kv);
+    tap.scale        = a.scale;
+    tap.data         = static_cast<const float *>(a.q->data);
+    tap.stride_token = static_cast<int64_t>(a.q->nb[1] / sizeof(float));
+    tap.stride_head  = static_cast<int64_t>(a.q->nb[2] / sizeof(float));
+    run_tap(tap);
+}
+
+}  // namespace
+
+bool supports_flash_attn(const ggml_tensor * op) {
+    const ggml_tensor * q = op->src[0];
+    const ggml_tensor * k = op->src[1];
+    const ggml_tensor * v = op->src[2];
+    cache_tensor *      cache_k = cache_tensor_of(k);
+    cache_tensor *      cache_v = cache_tensor_of(v);
+    // Other attention (no cache, or V as a view of K in MLA models) stays with the CPU backend, which reads decoded copies.
+    if (cache_k == nullptr || cache_v == nullptr || cache_k == cache_v) return false;
+    if (q->type != GGML_TYPE_F32 || (op->src[3] != nullptr && op->src[3]->type != GGML_TYPE_F16)) return false;
+    for (const auto & [cache, head_dim] : {std::pair{cache_k, k->ne[0]}, std::pair{cache_v, v->ne[0]}}) {
+        const Status learned = cache->learn_head_dim(static_cast<int>(head_dim));
+        if (!learned.ok()) {
+            fail(learned.error().message);
+            return true;  // claimed, so that computing it fails in words instead of reading a cache that was never made
+        }
+    }
+    return true;
+}
+
+Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & scratch) {
+    KVT_TRY(const attention a, describe(op));
+    if (tap_active()) tap_queries(a);
+
+    const int64_t n_items = a.n_streams * a.n_kv_heads * a.n_row_chunks * a.n_splits;
+    const int64_t n_heads_all = a.n_streams * a.n_kv_heads;
+    if (scratch.per_thread.size() < static_cast<size_t>(n_threads)) scratch.per_thread.resize(static_cast<size_t>(n_threads));
+    for (auto & memory : scratch.per_thread) {
+        if (memory.size() < thread_floats(a)) memory.resize(thread_floats(a));
+    }
+    const bool split = a.n_splits > 1;
+    if (split && scratch.parts.size() < static_cast<size_t>(n_items) * a.part_floats) scratch.parts.resize(static_cast<size_t>(n_items) * a.part_floats);
+
+#pragma omp parallel num_threads(n_threads)
+    {
+        float * memory = scratch.per_thread[static_cast<size_t>(omp_get_thread_num())].data();
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < n_items; ++i) {
+            // Causal prefill: late row chunks see the most cells, so they go first.
+            const int64_t part_index = n_items - 1 - i;
+            const int64_t sp = part_index % a.n_splits, rest = part_index / a.n_splits;
+            const int     chunk   = static_cast<int>(rest / n_heads_all);
+            const int     kv_head = static_cast<int>(rest % a.n_kv_heads);
+            const int64_t stream  = rest % n_heads_all / a.n_kv_heads;
+            float * part = split ? scratch.parts.data() + static_cast<size_t>(part_index) * a.part_floats : nullptr;
+            run_item(a, stream, kv_head, chunk, sp, memory, part);
+        }
+        if (split) {
+#pragma omp for schedule(static)
+            for (int64_t h = 0; h < n_heads_all; ++h) {
+                float *           first = scratch.parts.data() + static_cast<size_t>(h * a.n_splits) * a.part_floats;
+                const AttendState state = state_at(first);
+                for (int64_t sp = 1; sp < a.n_splits; ++sp) {
+                    attend_merge(state, state_at(first + static_cast<size_t>(sp) * a.part_floats), a.n_rows, a.dv);
+                }
+                finish_rows(a, state, h / a.n_kv_heads, static_cast<int>(h % a.n_kv_heads), 0, a.n_rows);
+            }
+        }
+    }
+    return ok_status();
+}
+
+}  // namespace kvt::plugin

@@ -1,0 +1,31 @@
+// The ops the device computes: writing rows into the cache, attention on it, and what else touches it in place.
+#pragma once
+
+#include <vector>
+
+#include "ggml.h"
+#include "kvt/base/result.h"
+
+namespace kvt::plugin {
+
+// --- Interface ---
+
+// Memory reused from call to call, so that generation allocates nothing.
+struct op_scratch {
+    std::vector<int64_t>            cells;
+    std::vector<float>              rows;
+    std::vector<std::vector<float>> per_thread;
+    std::vector<float>              parts;
+};
+
+bool   supports_set_rows(const ggml_tensor * op);
+Status compute_set_rows(const ggml_tensor * op, op_scratch & scratch);
+
+bool   supports_flash_attn(const ggml_tensor * op);
+Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & scratch);
+
+// RoPE in place on stored keys (context shift): decoded, rotated by the CPU backend, stored again.
+bool   supports_rope_shift(const ggml_tensor * op);
+Status compute_rope_shift(const ggml_tensor * op, int n_threads, op_scratch & scratch);
+
+}  // namespace kvt::plugin

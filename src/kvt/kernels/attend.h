@@ -1,0 +1,62 @@
+// Fused online-softmax attention of some query rows over the packed cells of one KV head.
+//
+//   o[r] = sum_t softmax_t(scale * q[r] . k[t] + slope[r] * mask[r][t]) v[t]      (softcap: logits become cap * tanh(logit / cap))
+// Keys and values are decoded tile by tile into scratch that stays in L1/L2; a full copy of the cache never exists.
+// Source: online softmax as in FlashAttention (arXiv 2205.14135), split over the KV range with a final merge.
+#pragma once
+
+#include <cstdint>
+
+#include "kvt/kernels/kernel_table.h"
+
+namespace kvt {
+
+// --- Interface ---
+
+constexpr int kMaxRows = 64;  // query rows of one call: 64 x 128 floats of q and of o are 64 KiB, a small part of L2
+
+// Where tile `block` of one (stream, KV head) is. A block open at 16 bits overrides the packed tile.
+struct HeadTiles {
+    const TileSpec * packed = nullptr;
+    const TileSpec * open   = nullptr;  // f16
+    const uint8_t *  tiles  = nullptr;  // [n_blocks] packed->bytes
+    const int32_t *  open_blocks = nullptr;  // [n_open] block number held by each open slot, -1 if free
+    const uint8_t *  open_tiles  = nullptr;  // slot s at open_tiles + s * open_stride
+    size_t           open_stride = 0;
+    int              n_open = 0;
+};
+
+struct AttendRows {
+    int           n_rows = 0;         // 1 .. kMaxRows
+    const float * q = nullptr;        // [n_rows][head_dim_k], already multiplied by the logit scale
+    const f16_t * const * mask = nullptr;  // [n_rows] rows of n_cells f16, or null: all cells visible
+    const float * slope = nullptr;    // [n_rows] ALiBi slopes; null: 1
+    float         softcap = 0;        // 0: none
+};
+
+// Running state of the online softmax: o is not yet divided by l.
+struct AttendState {
+    float * m = nullptr;  // [n_rows]
+    float * l = nullptr;  // [n_rows]
+    float * o = nullptr;  // [n_rows][padded_dim(head_dim_v)]
+};
+
+// Floats of scratch that attend() needs.
+size_t attend_scratch_floats(int head_dim_k, int head_dim_v);
+
+void attend_init(const AttendState & state, int n_rows, int head_dim_v);
+
+// Adds cells first_cell .. last_cell-1 (first_cell a multiple of 32) to the state. Cells are masked out past last_cell.
+void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & v, const AttendRows & rows, int64_t first_cell,
+            int64_t last_cell, const AttendState & state, float * scratch);
+
+// state += other (the merge of two parts of the KV range).
+void attend_merge(const AttendState & state, const AttendState & other, int n_rows, int head_dim_v);
+
+// Adds a learned attention sink: one more logit without a value (sinks[r] is the logit of row r).
+void attend_sink(const AttendState & state, const float * sinks, int n_rows, int head_dim_v);
+
+// out[r] = o[r] / l[r]; a row that saw no cell becomes 0.   out_rows [n_rows] pointers to head_dim_v floats
+void attend_finish(const AttendState & state, int n_rows, int head_dim_v, float * const * out_rows);
+
+}  // namespace kvt

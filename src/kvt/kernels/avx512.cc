@@ -1,0 +1,13 @@
+// The avx512 table. Everything here is internal except the table itself (see kernel_table.h on leaking inline functions).
+#include "kvt/kernels/kernel_table.h"
+#include "kvt/kernels/simd_avx512.h"
+#include "kvt/kernels/encode-inl.h"
+#include "kvt/kernels/decode-inl.h"
+#include "kvt/kernels/attend-inl.h"
+
+namespace kvt {
+
+const KernelTable kKernelsAvx512 = {Isa::avx512,    encode_token_simd, encode_tile_simd, decode_simd,
+                                 qk_simd,      softmax_step_simd, add_mask_simd,    pv_simd};
+
+}  // namespace kvt

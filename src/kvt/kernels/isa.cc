@@ -1,0 +1,51 @@
+#include "kvt/kernels/isa.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace kvt {
+
+namespace {
+
+std::vector<Isa> detect() {
+    std::vector<Isa> found{Isa::scalar};
+#if defined(__x86_64__)
+    // The builtin also asks the operating system (XGETBV) whether it saves the wide registers.
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+                      __builtin_cpu_supports("bmi2");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (avx2) found.push_back(Isa::avx2);
+    if (avx512) found.push_back(Isa::avx512);
+#endif
+    return found;
+}
+
+}  // namespace
+
+std::string_view isa_name(Isa isa) {
+    switch (isa) {
+        case Isa::scalar: return "scalar";
+        case Isa::avx2: return "avx2";
+        case Isa::avx512: break;
+    }
+    return "avx512";
+}
+
+const std::vector<Isa> & available_isas() {
+    static const std::vector<Isa> isas = detect();
+    return isas;
+}
+
+Result<Isa> choose_isa(const char * forced) {
+    const std::vector<Isa> & isas = available_isas();
+    if (forced == nullptr || *forced == '\0') return isas.back();
+    std::vector<std::string_view> names;
+    for (const Isa isa : isas) {
+        if (isa_name(isa) == forced) return isa;
+        names.push_back(isa_name(isa));
+    }
+    return Error{fmt::format("KVT_FORCE_ISA={}: not available here; choose one of {}, or unset it", forced, fmt::join(names, ", "))};
+}
+
+}  // namespace kvt

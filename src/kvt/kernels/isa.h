@@ -1,0 +1,26 @@
+// Which instruction sets this machine can run, and which one the kernels use. Detected once; never tested inside a loop.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kvt/base/result.h"
+
+namespace kvt {
+
+// --- Interface ---
+
+// Clusters of features that occur together: avx2 = AVX2 + FMA + F16C + BMI2, avx512 = F + BW + DQ + VL on top.
+enum class Isa : uint8_t { scalar, avx2, avx512 };
+
+std::string_view isa_name(Isa isa);
+
+// ISAs that both this build and this machine (CPU and operating system) support, slowest first; never empty.
+const std::vector<Isa> & available_isas();
+
+// The last of available_isas(), or the one that `forced` (the value of KVT_FORCE_ISA, may be null or empty) names.
+// Errors: unknown name, or an ISA this machine lacks; the message lists what can be had.
+Result<Isa> choose_isa(const char * forced);
+
+}  // namespace kvt

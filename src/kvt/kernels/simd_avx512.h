@@ -1,0 +1,58 @@
+// Fixed-width vectors of the avx512 cluster. Included by avx512.cc only.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace kvt {
+namespace {
+
+constexpr int kLanes    = 16;
+constexpr int kRowsQk   = 8;  // 8 rows x 2 vectors of tokens = 16 accumulators
+constexpr int kRowsPv   = 4;  // 4 rows x 4 vectors of channels = 16 accumulators
+constexpr int kVecsPv   = 4;
+
+using F = __m512;
+using I = __m512i;
+
+inline F    load(const float * p) { return _mm512_loadu_ps(p); }
+inline void store(float * p, F x) { _mm512_storeu_ps(p, x); }
+inline F    set1(float x) { return _mm512_set1_ps(x); }
+inline F    zero() { return _mm512_setzero_ps(); }
+inline F    fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+inline F    add(F a, F b) { return _mm512_add_ps(a, b); }
+inline F    sub(F a, F b) { return _mm512_sub_ps(a, b); }
+inline F    mul(F a, F b) { return _mm512_mul_ps(a, b); }
+inline F    div(F a, F b) { return _mm512_div_ps(a, b); }
+inline F    min(F a, F b) { return _mm512_min_ps(a, b); }
+inline F    max(F a, F b) { return _mm512_max_ps(a, b); }
+inline float reduce_add(F x) { return _mm512_reduce_add_ps(x); }
+inline float reduce_max(F x) { return _mm512_reduce_max_ps(x); }
+inline float reduce_min(F x) { return _mm512_reduce_min_ps(x); }
+
+inline I    load_words(const uint8_t * p) { return _mm512_loadu_si512(p); }
+inline void store_words(uint8_t * p, I x) { _mm512_storeu_si512(p, x); }
+inline I    shift_right(I x, int n) { return _mm512_srl_epi32(x, _mm_cvtsi32_si128(n)); }
+inline I    shift_left(I x, int n) { return _mm512_sll_epi32(x, _mm_cvtsi32_si128(n)); }
+inline I    bit_and(I x, int mask) { return _mm512_and_si512(x, _mm512_set1_epi32(mask)); }
+inline I    bit_or(I a, I b) { return _mm512_or_si512(a, b); }
+inline I    zero_words() { return _mm512_setzero_si512(); }
+inline F    to_float(I x) { return _mm512_cvtepi32_ps(x); }
+inline I    to_int(F x) { return _mm512_cvtps_epi32(x); }  // round half to even (default MXCSR)
+inline F    load_f16(const void * p) { return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i *>(p))); }
+inline void store_f16(void * p, F x) {
+    _mm256_storeu_si256(static_cast<__m256i *>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+inline void store_bytes(uint8_t * p, I x) { _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm512_cvtepi32_epi8(x)); }
+
+// x where a > b (false for NaN), else y.
+inline F select_gt(F a, F b, F x, F y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), y, x); }
+// x where a == b, else y.
+inline F select_eq(F a, F b, F x, F y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), y, x); }
+// a * 2^round(n), n within the exponent range.
+inline F scale_by_power(F a, F n) { return _mm512_scalef_ps(a, n); }
+inline F round(F x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+}  // namespace
+}  // namespace kvt

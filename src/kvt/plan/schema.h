@@ -1,0 +1,63 @@
+// What reader and writer of the plan file share: names of enum values, limits, and the figures derived from the layers.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "kvt/plan/plan.h"
+#include "kvt/quant/tile.h"
+
+namespace kvt::schema {
+
+// --- Interface ---
+
+inline constexpr std::string_view kName    = "kvtuner.plan";
+inline constexpr int              kVersion = 1;
+
+inline constexpr size_t kMaxTextBytes = size_t(16) << 20;  // 4096 layers take about 0.5 MiB
+inline constexpr int    kMaxDepth     = 16;                // the schema nests 4 deep; x_ keys may nest further
+inline constexpr int    kMaxLayers    = 4096;
+inline constexpr int    kMaxHeads     = 4096;
+inline constexpr int    kMaxHeadDim   = 1024;
+inline constexpr int    kAtTokens     = 4096;              // cells at which effective_bits is stated
+
+constexpr std::string_view axis_name(Axis axis) { return axis == Axis::per_channel ? "per-channel" : "per-token"; }
+constexpr std::string_view store_name(Store store) { return store == Store::sealed_block ? "sealed-block" : "on-write"; }
+constexpr std::string_view attention_name(Attention attn) { return attn == Attention::sliding ? "sliding" : "full"; }
+
+// Bytes of one block of 32 tokens, all KV heads of one side of one layer.
+constexpr uint64_t block_bytes(const Format & f, Side side, const ModelInfo & m) {
+    return static_cast<uint64_t>(m.n_kv_heads) * tile_bytes(f, side, side == Side::key ? m.head_dim_k : m.head_dim_v);
+}
+
+// The "memory" object, a function of the rest of the plan.
+struct Memory {
+    int      block_tokens         = kBlockTokens;
+    uint64_t bytes_per_block      = 0;  // all layers, K and V
+    uint64_t bytes_per_block_f16  = 0;
+    int      open_blocks          = 0;  // 16-bit blocks kept per stream by sealed formats
+    uint64_t bytes_per_open_block = 0;  // all tensors with a sealed format
+    double   payload_bits = 0, effective_bits = 0;
+    int      at_tokens = kAtTokens;
+};
+
+inline Memory memory_of(const PrecisionPlan & plan) {
+    Memory memory;
+    for (const LayerPlan & layer : plan.layers) {
+        for (const Side side : {Side::key, Side::value}) {
+            const Format & f   = side == Side::key ? layer.k : layer.v;
+            const uint64_t f16 = block_bytes(f16_format(), side, plan.model);
+            memory.bytes_per_block += block_bytes(f, side, plan.model);
+            memory.bytes_per_block_f16 += f16;
+            if (f.store == Store::sealed_block) {
+                memory.open_blocks = kOpenBlocks;
+                memory.bytes_per_open_block += f16;
+            }
+        }
+    }
+    memory.payload_bits   = payload_bits(plan);
+    memory.effective_bits = plan_size(plan, kAtTokens).effective_bits;
+    return memory;
+}
+
+}  // namespace kvt::schema

@@ -1,0 +1,95 @@
+// Pair names ("K8V4") and short forms ("kivi:K8V4"): the same precision for every layer, without a plan file.
+#include "kvt/plan/plan.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace kvt {
+
+namespace {
+
+constexpr int kMaxHeadDim = 1024;
+
+bool known_bits(int bits) { return bits == 2 || bits == 4 || bits == 8 || bits == 16; }
+
+// Reads one letter of either case and the bits after it from the front of `text`.
+bool take_side(std::string_view & text, char letter, int & bits) {
+    if (text.empty() || (text[0] != letter && text[0] != letter + ('a' - 'A'))) return false;
+    text.remove_prefix(1);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
+    if (error != std::errc{}) return false;
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    return known_bits(bits);
+}
+
+}  // namespace
+
+PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits) {
+    PrecisionPlan plan;
+    plan.model = model;
+    plan.mode  = mode;
+    for (int i = 0; i < model.n_layer; ++i) {
+        plan.layers.push_back({i, i, Attention::full, mode_format(mode, Side::key, k_bits, model.head_dim_k),
+                               mode_format(mode, Side::value, v_bits, model.head_dim_v)});
+    }
+    plan.provenance.method = "uniform";
+    return plan;
+}
+
+std::string pair_name(int k_bits, int v_bits) {
+    return k_bits == v_bits ? fmt::format("KV{}", k_bits) : fmt::format("K{}V{}", k_bits, v_bits);
+}
+
+Result<PairBits> parse_pair(std::string_view text) {
+    const Error bad{fmt::format("pair \"{}\" is unknown: K<bits>V<bits> or KV<bits> with bits 2, 4, 8 or 16, for example K8V4", text)};
+    PairBits    pair;
+    std::string_view rest = text;
+    if (take_side(rest, 'K', pair.k)) {
+        if (!take_side(rest, 'V', pair.v) || !rest.empty()) return bad;
+        return pair;
+    }
+    rest = text;
+    if (rest.empty() || (rest[0] != 'K' && rest[0] != 'k')) return bad;
+    rest.remove_prefix(1);
+    if (!take_side(rest, 'V', pair.v) || !rest.empty()) return bad;
+    pair.k = pair.v;
+    return pair;
+}
+
+bool looks_like_short_form(std::string_view text) {
+    if (text == "f16") return true;
+    const std::string_view mode = text.substr(0, text.find(':'));
+    return mode == "kivi" || mode == "per-token" || mode == "per-token-asym";
+}
+
+Result<ShortForm> parse_short_form(std::string_view text) {
+    if (text == "f16") return ShortForm{};
+    const auto bad = [&](std::string_view why) {
+        return Error{fmt::format("short form \"{}\": {} (examples: f16, kivi:K4V2, per-token:K8V4)", text, why)};
+    };
+    if (!looks_like_short_form(text)) return bad("the mode must be kivi or per-token");
+
+    std::string_view rest = text;
+    const auto       take = [&] {
+        const size_t           colon = rest.find(':');
+        const std::string_view part  = rest.substr(0, colon);
+        rest = colon == std::string_view::npos ? std::string_view{} : rest.substr(colon + 1);
+        return part;
+    };
+    ShortForm form;
+    KVT_TRY(form.mode, parse_mode(take()));
+    auto pair = parse_pair(take());
+    if (!pair) return bad(pair.error().message);
+    form.pair = *pair;
+    if (rest.empty() && text.back() != ':') return form;
+
+    const auto [end, error] = std::from_chars(rest.data() + (rest.starts_with("hd") ? 2 : 0), rest.data() + rest.size(), form.head_dim);
+    if (!rest.starts_with("hd") || error != std::errc{} || end != rest.data() + rest.size() || form.head_dim < 1 ||
+        form.head_dim > kMaxHeadDim) {
+        return bad("after the pair only :hd<head_dim> may follow, for example :hd64");
+    }
+    return form;
+}
+
+}  // namespace kvt

@@ -1,0 +1,96 @@
+// Versioned artefacts that pass between the tuner's stages, and their JSON form (schema "kvtuner.<kind>", version 1).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kvt/base/result.h"
+#include "kvt/plan/plan.h"
+
+namespace kvt {
+
+// --- Interface ---
+
+// The nine pairs of the paper in the order of its tables: KV8 K8V4 K8V2 K4V8 KV4 K4V2 K2V8 K2V4 KV2.
+inline constexpr std::array<PairBits, 9> kPairs{{{8, 8}, {8, 4}, {8, 2}, {4, 8}, {4, 4}, {4, 2}, {2, 8}, {2, 4}, {2, 2}}};
+inline constexpr std::array<int, 3>      kBits{{8, 4, 2}};
+
+// Errors of one layer (method.md 2.2): mean over prompts, heads, tokens, elements with equal weight at each level.
+struct LayerErrors {
+    int layer = 0;
+    std::array<double, 3> e_k{}, e_v{}, e_a{};  // by kBits
+    std::array<double, 9> e_o{};                // by kPairs
+    // Per head, same measures: e_k_head[kv head][bits], e_o_head[query head][pair].
+    std::vector<std::array<double, 3>> e_k_head, e_v_head, e_a_head;
+    std::vector<std::array<double, 9>> e_o_head;
+};
+
+struct SensitivityTable {
+    ModelInfo   model;
+    Mode        mode = Mode::kivi;
+    double      eps  = 1e-6;  // guard of relative errors, part of the result
+    int         n_prompts = 0, n_generated = 0;
+    int64_t     n_tokens = 0;
+    std::string data_sha256;
+    std::vector<LayerErrors> layers;
+};
+
+struct LayerCandidates {
+    int              layer = 0;
+    std::vector<int> pairs;  // indices into kPairs, ascending (most bits first)
+};
+
+struct CandidateSets {
+    ModelInfo model;
+    Mode      mode = Mode::kivi;
+    std::vector<LayerCandidates> layers;
+};
+
+struct LayerGroup {
+    std::vector<int> layers;  // model layers, ascending
+    std::vector<int> pairs;   // candidate pairs of every layer in the group
+};
+
+struct LayerGroups {
+    ModelInfo model;
+    Mode      mode = Mode::kivi;
+    double    eps  = 0.05;
+    int       min_samples = 2;
+    std::vector<LayerGroup> groups;  // numbered by smallest layer
+};
+
+// One scored plan.
+struct Evaluation {
+    std::vector<int> choice;       // [n_groups] index into the group's pairs; empty for uniform plans outside the groups
+    std::string      label;        // "KV4" for uniform plans, else ""
+    double payload_bits = 0, effective_bits = 0;
+    double kld = 0, kld_ci_low = 0, kld_ci_high = 0;
+    std::vector<PairBits> pairs;   // [n_kv_layers]
+};
+
+struct Study {
+    ModelInfo   model;
+    Mode        mode = Mode::kivi;
+    uint64_t    seed = 0;
+    int         population = 0, generations = 0;
+    int         chunk_tokens = 0, n_chunks = 0, at_tokens = 4096;  // effective bits are counted at at_tokens cells
+    double      floor = 0;          // KLD of the all-f16 plan on the same tokens
+    std::string data_sha256;
+    LayerGroups groups;
+    std::vector<Evaluation> evaluations;  // in order of evaluation
+    std::vector<int>        front;        // indices, ascending effective bits
+};
+
+std::string              write_record(const SensitivityTable &);
+std::string              write_record(const CandidateSets &);
+std::string              write_record(const LayerGroups &);
+std::string              write_record(const Study &);
+Result<SensitivityTable> parse_sensitivity(std::string_view json_text);
+Result<CandidateSets>    parse_candidates(std::string_view json_text);
+Result<LayerGroups>      parse_groups(std::string_view json_text);
+Result<Study>            parse_study(std::string_view json_text);
+
+}  // namespace kvt

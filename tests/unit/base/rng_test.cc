@@ -1,0 +1,35 @@
+#include "kvt/base/rng.h"
+
+#include <gtest/gtest.h>
+
+namespace kvt {
+namespace {
+
+TEST(SplitMix64, FirstNumbersOfSeedOne) {
+    SplitMix64 rng(1);
+    EXPECT_EQ(rng.next(), 10451216379200822465u);
+    EXPECT_EQ(rng.next(), 13757245211066428519u);
+    EXPECT_EQ(rng.next(), 17911839290282890590u);
+}
+
+TEST(SplitMix64, UniformIsInTheHalfOpenUnitInterval) {
+    SplitMix64 rng(7);
+    double     sum = 0;
+    for (int i = 0; i < 100000; ++i) {
+        const double u = rng.uniform();
+        ASSERT_GE(u, 0.0);
+        ASSERT_LT(u, 1.0);
+        sum += u;
+    }
+    EXPECT_NEAR(sum / 100000, 0.5, 0.005);  // 5.5 standard errors of 1/sqrt(12 * 100000)
+}
+
+TEST(SplitMix64, BelowReachesEveryValue) {
+    SplitMix64 rng(3);
+    int        seen[5] = {};
+    for (int i = 0; i < 1000; ++i) ++seen[rng.below(5)];
+    for (const int count : seen) EXPECT_GT(count, 100);
+}
+
+}  // namespace
+}  // namespace kvt
