@@ -10,6 +10,7 @@ need_tools cmake ninja
 KVT_LLAMA_ROOT=$("$kvt_root/scripts/llama_cpp.sh")
 export KVT_LLAMA_ROOT
 use_ccache
+export CCACHE_BASEDIR=$kvt_root CCACHE_NOHASHDIR=1 # another checkout on this machine hits the same store
 cd "$kvt_root"
 start=$SECONDS
 # The configure output is 60 lines of found packages; it is wanted only when something is missing.

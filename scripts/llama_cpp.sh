@@ -28,7 +28,9 @@ x86_64 | i?86)
 esac
 flags=(-G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON -DGGML_NATIVE=ON "-DCMAKE_C_FLAGS=$no_amx" "-DCMAKE_CXX_FLAGS=$no_amx"
     -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_UI=OFF
-    -DCMAKE_BUILD_RPATH_USE_ORIGIN=ON) # the folder is renamed after the build, so libraries are found relative to the programs
+    # The folder is renamed after the build, so programs find their libraries relative to themselves.
+    # (CMAKE_BUILD_RPATH_USE_ORIGIN would do too, but leaves an empty entry, which stands for the current folder.)
+    -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN')
 cpu_flags=$(sed -n -E '/^(flags|Features)[[:space:]]*:/{p;q}' /proc/cpuinfo 2>/dev/null | tr -s ' \t' '\n' | sort -u)
 key=$(printf '%s\n' "${flags[@]}" "${targets[@]}" "$(c++ --version | head -n 1)" "$(uname -m)" "$cpu_flags" | sha256sum | cut -c 1-12)
 root=$kvt_cache/llama.cpp-$version-$key

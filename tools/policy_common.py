@@ -23,7 +23,7 @@ def own_files(root, endings=SOURCE_ENDINGS, folders=SOURCE_FOLDERS):
         name = path.relative_to(root).as_posix()
         if any(name.startswith(folder + "/") for folder in DATA_FOLDERS) or "__pycache__" in name:
             continue
-        if name.endswith(endings) or name.endswith("CMakeLists.txt") or name == ".ci/run":
+        if name.endswith(endings) or name == ".ci/run" and folders is SOURCE_FOLDERS:
             found.append((path, name))
     return found
 

@@ -7,7 +7,7 @@ import check_deps
 TABLE = """## Dependency table
 | component | may include | third-party |
 |---|---|---|
-| base | - | fmt |
+| base | - | openssl |
 | plan | base | - |
 | engine | base, plan | - |
 | engine/llama | base, engine | llama |

@@ -56,7 +56,7 @@ Json to_json(const FloorResult & f) {
 }  // namespace
 
 std::string write_record(const KldRecord & r) {
-    Json j{{"schema", "kvtuner.eval.kld"}, {"version", 1}};
+    Json j{{"schema", "kvtuner.eval.kld"}, {"schema_version", 1}};
     j["model"] = {{"name", r.model.name},           {"arch", r.model.arch},
                   {"file_sha256", r.model.file_sha256}, {"n_layer", r.model.n_layer},
                   {"n_kv_heads", r.model.n_kv_heads},   {"head_dim_k", r.model.head_dim_k},

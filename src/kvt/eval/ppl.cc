@@ -92,7 +92,7 @@ Result<PplRecord> evaluate_ppl(ModelRunner & runner, std::span<const Token> toke
 
 std::string write_record(const PplRecord & r) {
     using Json = nlohmann::ordered_json;
-    Json j{{"schema", "kvtuner.eval.ppl"}, {"version", 1}};
+    Json j{{"schema", "kvtuner.eval.ppl"}, {"schema_version", 1}};
     j["model"]    = {{"name", r.model.name}, {"arch", r.model.arch}, {"file_sha256", r.model.file_sha256}};
     j["data"]     = {{"name", r.data_name}, {"sha256", r.data_sha256}};
     j["settings"] = {{"n_ctx", r.n_ctx},         {"n_chunks", r.n_chunks}, {"n_batch", r.n_batch},

@@ -35,6 +35,7 @@ struct SensitivityTable {
     int         n_prompts = 0, n_generated = 0;
     int64_t     n_tokens = 0;
     std::string data_sha256;
+    std::string inputs_sha256;  // of everything the table depends on; a stage with equal inputs is not run again
     std::vector<LayerErrors> layers;
 };
 
@@ -44,21 +45,24 @@ struct LayerCandidates {
 };
 
 struct CandidateSets {
-    ModelInfo model;
-    Mode      mode = Mode::kivi;
+    ModelInfo   model;
+    Mode        mode = Mode::kivi;
+    std::string inputs_sha256;
     std::vector<LayerCandidates> layers;
 };
 
 struct LayerGroup {
     std::vector<int> layers;  // model layers, ascending
-    std::vector<int> pairs;   // candidate pairs of every layer in the group
+    std::vector<int> pairs;   // candidate pairs of every layer in the group, indices into kPairs, ascending
+    std::vector<double> e_o;  // [pairs] mean over the layers, a first guess at what each pair costs
 };
 
 struct LayerGroups {
-    ModelInfo model;
-    Mode      mode = Mode::kivi;
-    double    eps  = 0.05;
-    int       min_samples = 2;
+    ModelInfo   model;
+    Mode        mode = Mode::kivi;
+    double      eps  = 0.05;
+    int         min_samples = 2;
+    std::string inputs_sha256;
     std::vector<LayerGroup> groups;  // numbered by smallest layer
 };
 
@@ -79,18 +83,49 @@ struct Study {
     int         chunk_tokens = 0, n_chunks = 0, at_tokens = 4096;  // effective bits are counted at at_tokens cells
     double      floor = 0;          // KLD of the all-f16 plan on the same tokens
     std::string data_sha256;
+    std::string inputs_sha256;      // of everything a score depends on: model, mode, text, chunks; not the seed
+    bool        complete = false;   // false while the search runs or after an interrupt
     LayerGroups groups;
     std::vector<Evaluation> evaluations;  // in order of evaluation
-    std::vector<int>        front;        // indices, ascending effective bits
+    std::vector<int>        front;        // indices, ascending effective bits; the f16 floor ("KV16") is never in it
 };
 
+// A plan picked from a study, and the reason in one sentence.
+struct Choice {
+    int         evaluation = -1;
+    std::string why;
+};
+
+// How plans did on text the search has not seen, all on the same tokens.
+struct CheckedPlan {
+    std::string label;  // "tuned", "KV4", ...
+    double payload_bits = 0, effective_bits = 0;
+    double kld = 0, kld_ci_low = 0, kld_ci_high = 0;  // interval NaN with fewer than 8 chunks
+    double p999 = 0, same_top = 0;                    // KLD of the worst 0.1 % of tokens (NaN: too few tokens); share 0..1
+    double vs_tuned = 0, vs_tuned_low = 0, vs_tuned_high = 0;  // paired: KLD of this plan minus KLD of "tuned"
+    std::vector<PairBits> pairs;                      // [n_kv_layers]
+};
+
+struct HeldOutCheck {
+    ModelInfo   model;
+    Mode        mode = Mode::kivi;
+    std::string data_sha256, inputs_sha256;
+    int         chunk_tokens = 0, n_chunks = 0;
+    int64_t     n_tokens = 0;  // scored
+    double      floor = 0;
+    std::vector<CheckedPlan> plans;  // "tuned" first
+};
+
+// Writing is canonical: equal records give equal bytes. Reading is strict; each error names the JSON pointer of the value.
 std::string              write_record(const SensitivityTable &);
 std::string              write_record(const CandidateSets &);
 std::string              write_record(const LayerGroups &);
 std::string              write_record(const Study &);
+std::string              write_record(const HeldOutCheck &);
 Result<SensitivityTable> parse_sensitivity(std::string_view json_text);
 Result<CandidateSets>    parse_candidates(std::string_view json_text);
 Result<LayerGroups>      parse_groups(std::string_view json_text);
 Result<Study>            parse_study(std::string_view json_text);
+Result<HeldOutCheck>     parse_held_out(std::string_view json_text);
 
 }  // namespace kvt

@@ -1,0 +1,171 @@
+// kvtuner eval kld | ppl.
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "kvt/base/file_io.h"
+#include "kvt/base/sha256.h"
+#include "kvt/cli/commands.h"
+#include "kvt/cli/eval_text.h"
+#include "kvt/cli/plan_argument.h"
+#include "kvt/cli/shipped_data.h"
+#include "kvt/cli/terminal_progress.h"
+#include "kvt/engine/llama/cores.h"
+#include "kvt/engine/llama/open_model.h"
+#include "kvt/eval/kld.h"
+#include "kvt/eval/ppl.h"
+
+namespace kvt::cli {
+
+namespace {
+
+constexpr int          kDefaultChunks = 16;  // 4080 tokens at 512: p99.9 and intervals exist, about a minute for a small model
+constexpr const char * kDefaultText   = "wikitext2/wiki.test.head.raw";
+
+struct Options {
+    std::string              model, text, base, output, plugin;
+    std::vector<std::string> plans;
+    int                      n_ctx = 512, chunks = kDefaultChunks, n_batch = 512, n_ubatch = 512, threads = 0, resamples = kDefaultResamples;
+    uint64_t                 seed   = 1;
+    bool                     decode = false, no_floors = false, force = false, json = false;
+};
+
+// Copies of these files with other line ends or blank lines give other token counts (evaluation.md 1.1).
+struct KnownText {
+    const char * suffix;
+    const char * sha256;
+};
+constexpr KnownText kKnownTexts[] = {
+    {"wiki.test.raw", "173c87a53759e0201f33e0ccf978e510c2042d7f2cb78229d9a50d79b9e7dd08"},
+    {"wiki.valid.raw", "4cd0f6876d07a413aa911261ff6d363c72d757d47f0fdd6015702014c89cb9c7"},
+};
+
+Result<KldOptions> kld_options(const Options & o, const ModelInfo & model) {
+    KldOptions k;
+    for (const std::string & text : o.plans) {
+        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, model, o.force ? Force::yes : Force::no));
+        k.plans.push_back({text, std::move(plan)});
+    }
+    k.n_ctx        = o.n_ctx;
+    k.max_chunks   = o.chunks;
+    k.n_batch      = o.n_batch;
+    k.n_ubatch     = o.n_ubatch;
+    k.n_threads    = o.threads > 0 ? o.threads : usable_cores();
+    k.mode         = o.decode ? EvalMode::decode : EvalMode::batch;
+    k.floors       = o.no_floors ? Floors::skip : Floors::measure;
+    k.long_context = o.force ? LongContext::allow : LongContext::refuse;
+    k.seed         = o.seed;
+    k.resamples    = o.resamples;
+    return k;
+}
+
+// The text to measure on, its name and hash into `k`.
+Result<std::string> load_text(const Options & o, KldOptions & k) {
+    std::string path = o.text;
+    if (path.empty()) {
+        KVT_TRY(path, shipped_data(kDefaultText));
+    }
+    KVT_TRY(std::string text, read_file(path));
+    if (text.empty()) return Error{fmt::format("the text {} is empty", path)};
+    k.data_name   = path.substr(path.find_last_of('/') + 1);
+    k.data_sha256 = sha256_hex(text);
+    for (const KnownText & known : kKnownTexts) {
+        if (path.ends_with(known.suffix) && k.data_sha256 != known.sha256) {
+            k.warnings.push_back(fmt::format("{} is not the usual file of that name (SHA-256 {}...): figures do not compare with others", path, k.data_sha256.substr(0, 12)));
+        }
+    }
+    return text;
+}
+
+Result<std::vector<Token>> load_tokens(const Options & o, const ModelRunner & model, KldOptions & k) {
+    KVT_TRY(const std::string text, load_text(o, k));
+    return model.tokenize(text, AddSpecial::yes);
+}
+
+template <class Record>
+Result<int> hand_over(const Options & o, const Record & record, std::string (*as_text)(const Record &)) {
+    const std::string json = write_record(record);
+    if (!o.output.empty()) {
+        KVT_CHECK_OK(write_file_atomic(o.output, json));
+    }
+    fmt::print("{}", o.json ? json : as_text(record));
+    return 0;
+}
+
+Result<int> eval_kld(const Options & o) {
+    if (o.plans.empty() && o.base.empty()) return Error{"give at least one --plan (a file, or for example kivi:K4V2), or --logits-base"};
+    KVT_TRY(const auto model, open_model(o.model, {o.plugin, o.plans.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
+    KVT_TRY(KldOptions k, kld_options(o, model->info()));
+    TerminalProgress progress;
+    if (!o.base.empty()) {
+        KVT_TRY(KlBaseFile base, KlBaseFile::open(o.base));
+        k.data_name = "tokens of the base file";
+        KVT_TRY(const KldRecord record, evaluate_kld_base(*model, base, k, progress));
+        return hand_over(o, record, kld_text);
+    }
+    KVT_TRY(const auto tokens, load_tokens(o, *model, k));
+    KVT_TRY(const KldRecord record, evaluate_kld(*model, tokens, k, progress));
+    return hand_over(o, record, kld_text);
+}
+
+Result<int> eval_ppl(const Options & o) {
+    KVT_TRY(const auto model, open_model(o.model, {o.plugin, o.plans.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
+    KVT_TRY(KldOptions k, kld_options(o, model->info()));
+    TerminalProgress progress;
+    KVT_TRY(const auto tokens, load_tokens(o, *model, k));
+    KVT_TRY(const PplRecord record, evaluate_ppl(*model, tokens, k, progress));
+    return hand_over(o, record, ppl_text);
+}
+
+void common_options(CLI::App * app, const std::shared_ptr<Options> & o) {
+    app->add_option("-m,--model", o->model, "GGUF model")->required();
+    app->add_option("-p,--plan", o->plans, "Plan file, or kivi:K4V2, per-token:K8V4, f16; may be repeated");
+    app->add_option("--text", o->text, "Text file to measure on; default: the head of WikiText-2 test that comes with kvtuner");
+    app->add_option("-c,--ctx", o->n_ctx, "Tokens per chunk")->check(CLI::Range(4, 1 << 24))->capture_default_str();
+    app->add_option("--chunks", o->chunks, "Chunks to measure, 0 for the whole text")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+    app->add_option("-b,--batch-size", o->n_batch, "Tokens per call")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+    app->add_option("-u,--ubatch-size", o->n_ubatch, "Tokens per graph")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+    app->add_option("-t,--threads", o->threads, "Threads; 0: one per physical core")->check(CLI::Range(0, 4096))->capture_default_str();
+    app->add_option("--seed", o->seed, "Seed of the chunk bootstrap")->capture_default_str();
+    app->add_option("--resamples", o->resamples, "Draws of the chunk bootstrap")->check(CLI::Range(1, 1000000))->capture_default_str();
+    app->add_flag("--decode", o->decode, "Feed the second half of each chunk token by token, as generation does");
+    app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape, and contexts beyond the trained length");
+    app->add_option("--plugin", o->plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
+    app->add_flag("--json", o->json, "Print the record as JSON");
+    app->add_option("-o,--output", o->output, "Also write the record to this file");
+}
+
+}  // namespace
+
+void add_eval(Commands & commands) {
+    auto       o    = std::make_shared<Options>();
+    CLI::App * eval = commands.app.add_subcommand("eval", "Measure what a plan costs in quality");
+    eval->require_subcommand(1);
+    eval->footer(R"(Examples:
+  kvtuner eval kld -m model.gguf --plan tuned/plan.json --plan kivi:KV4
+  kvtuner eval ppl -m model.gguf --plan per-token:K8V4 --text book.txt --chunks 0
+)");
+
+    CLI::App * kld = eval->add_subcommand("kld", "KL divergence from the f16 cache on the same tokens, beside its noise floor");
+    common_options(kld, o);
+    kld->add_flag("--no-floors", o->no_floors, "Skip the noise floors (three more runs of the reference)");
+    kld->add_option("--logits-base", o->base, "Reference from a file of llama-perplexity --kl-divergence-base (its tokens, its rule)")->excludes("--text");
+    kld->footer(R"(Mean, median and tail of KL(f16 || plan) in nats over the second half of each chunk; intervals are from whole chunks.
+A plan "at the noise floor" cannot be told from another correct f16 kernel on these tokens.
+Examples:
+  kvtuner eval kld -m model.gguf --plan kivi:KV8 --plan kivi:KV4 --plan kivi:K4V2
+  kvtuner eval kld -m model.gguf --plan tuned/plan.json --ctx 4096 --chunks 8 --json -o kld.json
+  kvtuner eval kld -m model.gguf --logits-base base.kld --plan tuned/plan.json
+)");
+    kld->callback([&commands, o] { commands.action = [o] { return eval_kld(*o); }; });
+
+    CLI::App * ppl = eval->add_subcommand("ppl", "Perplexity of the f16 cache and of plans");
+    common_options(ppl, o);
+    ppl->footer(R"(Perplexity can improve while the distribution has moved far away: trust eval kld first.
+Example:
+  kvtuner eval ppl -m model.gguf --plan kivi:KV4 --chunks 32
+)");
+    ppl->callback([&commands, o] { commands.action = [o] { return eval_ppl(*o); }; });
+}
+
+}  // namespace kvt::cli

@@ -1,0 +1,20 @@
+// What a user may give as a plan: a file, or a short form when the model is known.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "kvt/base/result.h"
+#include "kvt/plan/plan.h"
+
+namespace kvt::cli {
+
+// --- Interface ---
+
+enum class Force : uint8_t { no, yes };  // yes: a plan made for another file of the same shape is used
+
+// Errors: those of the reader; a short form without a model; with a model, a plan that is not for it.
+Result<PrecisionPlan> load_plan_argument(const std::string & text, const std::optional<ModelInfo> & model, Force force);
+
+}  // namespace kvt::cli

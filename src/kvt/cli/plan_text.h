@@ -1,0 +1,30 @@
+// A plan for people and for programs, with its exact size in a given llama.cpp context.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "kvt/plan/plan.h"
+
+namespace kvt::cli {
+
+// --- Interface ---
+
+// A context as given to llama.cpp: -c n_ctx, n_seq sequences that do not share cells.
+struct CacheShape {
+    int n_ctx = 4096;
+    int n_seq = 1;
+};
+
+// Cells of one sequence as llama.cpp v0.5.0 allocates them: n_ctx rounded up to 256, divided by n_seq, rounded up again.
+uint64_t cells_per_sequence(const CacheShape & shape);
+
+std::string            plan_text(const PrecisionPlan & plan, const CacheShape & shape);
+nlohmann::ordered_json plan_json(const PrecisionPlan & plan, const CacheShape & shape);
+
+// "4.5" and such: up to three digits after the point, none of them a trailing zero.
+std::string bits_text(double bits);
+
+}  // namespace kvt::cli

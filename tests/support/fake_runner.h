@@ -1,0 +1,110 @@
+// A language model made of arithmetic: the logits are a fixed function of the token history, a plan adds a small wave whose size
+// depends on its bits. Lets evaluation code be tested without weights, with results that can be worked out.
+#pragma once
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kvt/engine/model_runner.h"
+
+namespace kvt::testing {
+
+// --- Interface ---
+
+class FakeRunner final : public ModelRunner {
+public:
+    // noise: what a plan of `payload` bits adds to logit i: noise * (16 - payload) * sin(i + position).
+    explicit FakeRunner(int n_vocab = 50, double noise = 0.02, bool with_bos = false) : n_vocab_(n_vocab), noise_(noise), bos_(with_bos) {
+        info_.name       = "fake";
+        info_.arch       = "fake";
+        info_.n_layer    = 2;
+        info_.n_kv_heads = 1;
+        info_.head_dim_k = info_.head_dim_v = 32;
+    }
+
+    static std::vector<float> logits(std::span<const Token> history, int n_vocab, double wave) {
+        std::vector<float> row(static_cast<size_t>(n_vocab));
+        const double       a = history.back(), b = history.size() > 1 ? history[history.size() - 2] : 0;
+        for (size_t i = 0; i < row.size(); ++i) {
+            const double x = static_cast<double>(i);
+            row[i] = static_cast<float>(3 * std::sin(0.7 * x + a) + 2 * std::cos(0.3 * x * (1 + b)) + wave * std::sin(x + static_cast<double>(history.size() - 1)));
+        }
+        return row;
+    }
+
+    double wave(const PrecisionPlan & plan) const { return noise_ * (16 - payload_bits(plan)); }
+
+    int  sessions_opened   = 0;
+    int  poison_position   = -1;  // logits there are NaN
+    int  longest_call      = 0;   // most tokens in one decode call
+    bool refuse_plans      = false;
+
+    const ModelInfo & info() const override { return info_; }
+    int               n_vocab() const override { return n_vocab_; }
+    int               n_q_heads() const override { return 2; }
+    int               n_ctx_train() const override { return 256; }
+    bool              adds_bos() const override { return bos_; }
+    Token             bos() const override { return 1; }
+    bool              is_end_of_generation(Token t) const override { return t == 2; }
+    std::string       detokenize(std::span<const Token>) const override { return {}; }
+    std::string       chat_prompt(std::string_view text) const override { return std::string(text); }
+    Result<std::vector<Token>> tokenize(std::string_view text, AddSpecial) const override {
+        std::vector<Token> out;
+        for (const char c : text) out.push_back(static_cast<unsigned char>(c) % n_vocab_);
+        return out;
+    }
+
+    Result<std::unique_ptr<Session>> open(const SessionOptions & options) override {
+        if (refuse_plans && options.plan) return Error{"plans are refused"};
+        ++sessions_opened;
+        return std::unique_ptr<Session>(std::make_unique<FakeSession>(*this, options));
+    }
+
+private:
+    class FakeSession final : public Session {
+    public:
+        FakeSession(FakeRunner & runner, const SessionOptions & options) : runner_(runner), options_(options) {}
+        void     clear() override { history_.clear(); }
+        int      position() const override { return static_cast<int>(history_.size()); }
+        uint64_t kv_bytes() const override { return 1000; }
+        Status   decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) override {
+            runner_.longest_call = std::max(runner_.longest_call, static_cast<int>(tokens.size()));
+            const double wave    = options_.plan ? runner_.wave(*options_.plan) : 0.0;
+            for (const Token t : tokens) {
+                if (position() >= options_.n_ctx) return Error{"context full"};
+                history_.push_back(t);
+                const int at = position() - 1;
+                if (at < first_logits || !on_logits) continue;
+                auto row = logits(history_, runner_.n_vocab_, wave);
+                if (at == runner_.poison_position) row[3] = std::nanf("");
+                on_logits(at, row);
+            }
+            return ok_status();
+        }
+
+    private:
+        FakeRunner &       runner_;
+        SessionOptions     options_;
+        std::vector<Token> history_;
+    };
+
+    ModelInfo info_;
+    int       n_vocab_;
+    double    noise_;
+    bool      bos_;
+};
+
+// n pseudo-random tokens of a vocabulary.
+inline std::vector<Token> fake_tokens(size_t n, int n_vocab = 50) {
+    std::vector<Token> out(n);
+    uint32_t           x = 12345;
+    for (Token & t : out) {
+        x = x * 1664525u + 1013904223u;
+        t = static_cast<Token>((x >> 8) % static_cast<uint32_t>(n_vocab));
+    }
+    return out;
+}
+
+}  // namespace kvt::testing

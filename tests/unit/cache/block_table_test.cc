@@ -1,0 +1,86 @@
+#include "kvt/cache/block_table.h"
+
+#include <gtest/gtest.h>
+
+namespace kvt {
+namespace {
+
+using Kind = BlockStep::Kind;
+
+std::vector<BlockStep> write(BlockTable & table, int64_t cell) {
+    std::vector<BlockStep> steps;
+    table.write(cell, 0, steps);
+    return steps;
+}
+
+std::vector<Kind> kinds(const std::vector<BlockStep> & steps) {
+    std::vector<Kind> out;
+    for (const BlockStep & s : steps) out.push_back(s.kind);
+    return out;
+}
+
+TEST(BlockTable, AppendingSealsEachBlockOnce) {
+    BlockTable table(4, 2);
+    int        sealed = 0;
+    for (int64_t cell = 0; cell < 100; ++cell) {
+        for (const BlockStep & step : write(table, cell)) {
+            if (step.kind == Kind::seal) {
+                EXPECT_EQ(cell % 32, 31);
+                EXPECT_EQ(step.block, cell / 32);
+                EXPECT_EQ(step.valid, 0xffffffffu);
+                ++sealed;
+            }
+            EXPECT_NE(step.kind, Kind::reopen);
+        }
+    }
+    EXPECT_EQ(sealed, 3);
+    EXPECT_EQ(table.slot_of(0), -1);
+    EXPECT_GE(table.slot_of(3), 0);
+    EXPECT_EQ(table.valid(3), 0xfu);
+}
+
+TEST(BlockTable, AnyOrderWithinABlockSealsWhenFull) {
+    BlockTable table(1, 2);
+    for (int i = 0; i < 31; ++i) {
+        for (const BlockStep & step : write(table, (i * 7) % 32)) EXPECT_NE(step.kind, Kind::seal);
+    }
+    EXPECT_EQ(write(table, (31 * 7) % 32).back().kind, Kind::seal);
+}
+
+TEST(BlockTable, CutAndContinueReopensAndSealsOnce) {
+    BlockTable table(2, 2);
+    for (int64_t cell = 0; cell < 32; ++cell) write(table, cell);
+    EXPECT_EQ(kinds(write(table, 30)), (std::vector<Kind>{Kind::reopen, Kind::write}));
+    EXPECT_EQ(kinds(write(table, 31)), (std::vector<Kind>{Kind::write, Kind::seal}));
+}
+
+TEST(BlockTable, RollingBackOverABorderSealsNothingEarly) {
+    BlockTable table(3, 2);
+    for (int64_t cell = 0; cell < 34; ++cell) write(table, cell);
+    EXPECT_EQ(kinds(write(table, 30)), (std::vector<Kind>{Kind::reopen, Kind::write}));
+    EXPECT_GE(table.slot_of(1), 0);
+    EXPECT_EQ(kinds(write(table, 31)), (std::vector<Kind>{Kind::write, Kind::seal}));
+    EXPECT_EQ(kinds(write(table, 32)), (std::vector<Kind>{Kind::write}));
+}
+
+TEST(BlockTable, WhenSlotsRunOutTheOldestIsSealedAsItIs) {
+    BlockTable table(5, 2);
+    write(table, 0);
+    write(table, 32);
+    const auto steps = write(table, 64);
+    EXPECT_EQ(kinds(steps), (std::vector<Kind>{Kind::seal, Kind::open, Kind::write}));
+    EXPECT_EQ(steps[0].block, 0);
+    EXPECT_EQ(steps[0].valid, 1u);
+    EXPECT_EQ(kinds(write(table, 1)), (std::vector<Kind>{Kind::seal, Kind::reopen, Kind::write}));
+}
+
+TEST(BlockTable, ClearForgetsAll) {
+    BlockTable table(2, 2);
+    for (int64_t cell = 0; cell < 40; ++cell) write(table, cell);
+    table.clear();
+    EXPECT_EQ(table.valid(0), 0u);
+    EXPECT_EQ(kinds(write(table, 5)), (std::vector<Kind>{Kind::open, Kind::write}));
+}
+
+}  // namespace
+}  // namespace kvt
