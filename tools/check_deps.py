@@ -14,7 +14,7 @@ FOREIGN = {
 
 
 def read_table(text):
-    """component -> (components it may include, third-party names it may include), out of the rows `| name | ... | ... |`."""
+    """component -> (components it may include, third-party names, other places), out of the rows `| name, place | ... | ... |`."""
     try:
         section = text.split("## Dependency table", 1)[1].split("\n## ", 1)[0]
     except IndexError:
@@ -22,16 +22,18 @@ def read_table(text):
     table = {}
     for line in section.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if len(cells) != 3 or not re.fullmatch(r"[a-z_/]+", cells[0]) or cells[0] == "component":
+        if len(cells) != 3 or not re.fullmatch(r"[a-z_/, ]+", cells[0]) or cells[0] == "component":
             continue
-        table[cells[0]] = tuple({name.strip() for name in cell.split(",") if name.strip() not in ("", "-")} for cell in cells[1:])
+        name, *places = [place.strip() for place in cells[0].split(",")]
+        allowed, foreign = ({item.strip() for item in cell.split(",") if item.strip() not in ("", "-")} for cell in cells[1:])
+        table[name] = (allowed, foreign, places)
     return table
 
 
 def component_of(path, table):
     """The longest component that path (relative to src/kvt) lies in: a folder, or one file such as tuner/records.h."""
-    fits = [name for name in table if path.startswith(name + "/") or path.startswith(name + ".")]
-    return max(fits, key=len, default=None)
+    fits = [(len(place), name) for name, (_, _, places) in table.items() for place in [name, *places] if path.startswith((place + "/", place + "."))]
+    return max(fits, default=(0, None))[1]
 
 
 def violations_of(root, table):
@@ -43,7 +45,7 @@ def violations_of(root, table):
         if own is None:
             found.append(f"{name}: its folder is not in the table of ARCHITECTURE.md")
             continue
-        allowed, foreign = table[own]
+        allowed, foreign, _ = table[own]
         for bracket, header in INCLUDE.findall(path.read_text()):
             if header.startswith("kvt/"):
                 other = component_of(header[len("kvt/"):], table)
@@ -80,7 +82,7 @@ def main():
     root = policy_common.parser(__doc__).parse_args().root
     table = read_table((root / "ARCHITECTURE.md").read_text())
     found, checked = violations_of(root, table)
-    for name, (allowed, foreign) in table.items():
+    for name, (allowed, foreign, _) in table.items():
         found += [f"ARCHITECTURE.md: row {name} names {other}, which has no row" for other in sorted(allowed - table.keys())]
         found += [f"ARCHITECTURE.md: row {name} names {other}, which is no known library" for other in sorted(foreign - FOREIGN.keys())]
     policy_common.finish("deps", found, checked)

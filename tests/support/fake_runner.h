@@ -16,7 +16,8 @@ namespace kvt::testing {
 class FakeRunner final : public ModelRunner {
 public:
     // noise: what a plan of `payload` bits adds to logit i: noise * (16 - payload) * sin(i + position).
-    explicit FakeRunner(int n_vocab = 50, double noise = 0.02, bool with_bos = false) : n_vocab_(n_vocab), noise_(noise), bos_(with_bos) {
+    explicit FakeRunner(int n_vocab = 50, double noise = 0.02, bool with_bos = false)
+        : n_vocab_(n_vocab), noise_(noise), bos_(with_bos) {
         info_.name       = "fake";
         info_.arch       = "fake";
         info_.n_layer    = 2;
@@ -29,27 +30,28 @@ public:
         const double       a = history.back(), b = history.size() > 1 ? history[history.size() - 2] : 0;
         for (size_t i = 0; i < row.size(); ++i) {
             const double x = static_cast<double>(i);
-            row[i] = static_cast<float>(3 * std::sin(0.7 * x + a) + 2 * std::cos(0.3 * x * (1 + b)) + wave * std::sin(x + static_cast<double>(history.size() - 1)));
+            row[i]         = static_cast<float>(3 * std::sin(0.7 * x + a) + 2 * std::cos(0.3 * x * (1 + b)) +
+                                        wave * std::sin(x + static_cast<double>(history.size() - 1)));
         }
         return row;
     }
 
     double wave(const PrecisionPlan & plan) const { return noise_ * (16 - payload_bits(plan)); }
 
-    int  sessions_opened   = 0;
-    int  poison_position   = -1;  // logits there are NaN
-    int  longest_call      = 0;   // most tokens in one decode call
-    bool refuse_plans      = false;
+    int  sessions_opened = 0;
+    int  poison_position = -1;  // logits there are NaN
+    int  longest_call    = 0;   // most tokens in one decode call
+    bool refuse_plans    = false;
 
-    const ModelInfo & info() const override { return info_; }
-    int               n_vocab() const override { return n_vocab_; }
-    int               n_q_heads() const override { return 2; }
-    int               n_ctx_train() const override { return 256; }
-    bool              adds_bos() const override { return bos_; }
-    Token             bos() const override { return 1; }
-    bool              is_end_of_generation(Token t) const override { return t == 2; }
-    std::string       detokenize(std::span<const Token>) const override { return {}; }
-    std::string       chat_prompt(std::string_view text) const override { return std::string(text); }
+    const ModelInfo &          info() const override { return info_; }
+    int                        n_vocab() const override { return n_vocab_; }
+    int                        n_q_heads() const override { return 2; }
+    int                        n_ctx_train() const override { return 256; }
+    bool                       adds_bos() const override { return bos_; }
+    Token                      bos() const override { return 1; }
+    bool                       is_end_of_generation(Token t) const override { return t == 2; }
+    std::string                detokenize(std::span<const Token>) const override { return {}; }
+    std::string                chat_prompt(std::string_view text) const override { return std::string(text); }
     Result<std::vector<Token>> tokenize(std::string_view text, AddSpecial) const override {
         std::vector<Token> out;
         for (const char c : text) out.push_back(static_cast<unsigned char>(c) % n_vocab_);
@@ -73,12 +75,12 @@ private:
             runner_.longest_call = std::max(runner_.longest_call, static_cast<int>(tokens.size()));
             const double wave    = options_.plan ? runner_.wave(*options_.plan) : 0.0;
             for (const Token t : tokens) {
-                if (position() >= options_.n_ctx) return Error{"context full"};
+                  if (position() >= options_.n_ctx) return Error{"context full"};
                 history_.push_back(t);
-                const int at = position() - 1;
-                if (at < first_logits || !on_logits) continue;
+                  const int at = position() - 1;
+                  if (at < first_logits || !on_logits) continue;
                 auto row = logits(history_, runner_.n_vocab_, wave);
-                if (at == runner_.poison_position) row[3] = std::nanf("");
+                  if (at == runner_.poison_position) row[3] = std::nanf("");
                 on_logits(at, row);
             }
             return ok_status();

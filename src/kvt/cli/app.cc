@@ -33,8 +33,12 @@ constexpr const char * kExamples = R"(Examples:
 Each subcommand explains itself: kvtuner <subcommand> --help
 )";
 
-int usage_error(const CLI::App & app, const std::string & message) {
-    const CLI::App * at = &app;
+int usage_error(const CLI::App & app, std::string message) {
+    // CLI11 asks for "a subcommand" even if the user wrote one, misspelt.
+    if (const auto rest = app.remaining(true); !rest.empty() && message.find("subcommand") != std::string::npos) {
+        message = fmt::format("\"{}\" is not a subcommand", rest.front());
+    }
+    const CLI::App * at   = &app;
     std::string      name = app.get_name();
     while (!at->get_subcommands().empty()) {
         at = at->get_subcommands().front();

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+#include <kvt_build_info.h>
 
 #include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
@@ -25,9 +26,9 @@ constexpr const char * kDefaultText   = "wikitext2/wiki.test.head.raw";
 struct Options {
     std::string              model, text, base, output, plugin;
     std::vector<std::string> plans;
-    int                      n_ctx = 512, chunks = kDefaultChunks, n_batch = 512, n_ubatch = 512, threads = 0, resamples = kDefaultResamples;
-    uint64_t                 seed   = 1;
-    bool                     decode = false, no_floors = false, force = false, json = false;
+    int      n_ctx = 512, chunks = kDefaultChunks, n_batch = 512, n_ubatch = 512, threads = 0, resamples = kDefaultResamples;
+    uint64_t seed   = 1;
+    bool     decode = false, no_floors = false, force = false, json = false;
 };
 
 // Copies of these files with other line ends or blank lines give other token counts (evaluation.md 1.1).
@@ -46,6 +47,7 @@ Result<KldOptions> kld_options(const Options & o, const ModelInfo & model) {
         KVT_TRY(PrecisionPlan plan, load_plan_argument(text, model, o.force ? Force::yes : Force::no));
         k.plans.push_back({text, std::move(plan)});
     }
+    k.tool_version = fmt::format("{} ({})", build_info::kVersion, build_info::kGitHash);
     k.n_ctx        = o.n_ctx;
     k.max_chunks   = o.chunks;
     k.n_batch      = o.n_batch;
@@ -71,7 +73,9 @@ Result<std::string> load_text(const Options & o, KldOptions & k) {
     k.data_sha256 = sha256_hex(text);
     for (const KnownText & known : kKnownTexts) {
         if (path.ends_with(known.suffix) && k.data_sha256 != known.sha256) {
-            k.warnings.push_back(fmt::format("{} is not the usual file of that name (SHA-256 {}...): figures do not compare with others", path, k.data_sha256.substr(0, 12)));
+            k.warnings.push_back(
+                fmt::format("{} is not the usual file of that name (SHA-256 {}...): figures do not compare with others", path,
+                            k.data_sha256.substr(0, 12)));
         }
     }
     return text;
@@ -93,8 +97,10 @@ Result<int> hand_over(const Options & o, const Record & record, std::string (*as
 }
 
 Result<int> eval_kld(const Options & o) {
-    if (o.plans.empty() && o.base.empty()) return Error{"give at least one --plan (a file, or for example kivi:K4V2), or --logits-base"};
-    KVT_TRY(const auto model, open_model(o.model, {o.plugin, o.plans.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
+    if (o.plans.empty() && o.base.empty())
+        return Error{"give at least one --plan (a file, or for example kivi:K4V2), or --logits-base"};
+    KVT_TRY(const auto model,
+            open_model(o.model, {o.plugin, o.plans.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
     KVT_TRY(KldOptions k, kld_options(o, model->info()));
     TerminalProgress progress;
     if (!o.base.empty()) {
@@ -109,7 +115,8 @@ Result<int> eval_kld(const Options & o) {
 }
 
 Result<int> eval_ppl(const Options & o) {
-    KVT_TRY(const auto model, open_model(o.model, {o.plugin, o.plans.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
+    KVT_TRY(const auto model,
+            open_model(o.model, {o.plugin, o.plans.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
     KVT_TRY(KldOptions k, kld_options(o, model->info()));
     TerminalProgress progress;
     KVT_TRY(const auto tokens, load_tokens(o, *model, k));
@@ -122,14 +129,21 @@ void common_options(CLI::App * app, const std::shared_ptr<Options> & o) {
     app->add_option("-p,--plan", o->plans, "Plan file, or kivi:K4V2, per-token:K8V4, f16; may be repeated");
     app->add_option("--text", o->text, "Text file to measure on; default: the head of WikiText-2 test that comes with kvtuner");
     app->add_option("-c,--ctx", o->n_ctx, "Tokens per chunk")->check(CLI::Range(4, 1 << 24))->capture_default_str();
-    app->add_option("--chunks", o->chunks, "Chunks to measure, 0 for the whole text")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+    app->add_option("--chunks", o->chunks, "Chunks to measure, 0 for the whole text")
+        ->check(CLI::Range(0, 1 << 24))
+        ->capture_default_str();
     app->add_option("-b,--batch-size", o->n_batch, "Tokens per call")->check(CLI::Range(1, 1 << 20))->capture_default_str();
     app->add_option("-u,--ubatch-size", o->n_ubatch, "Tokens per graph")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-    app->add_option("-t,--threads", o->threads, "Threads; 0: one per physical core")->check(CLI::Range(0, 4096))->capture_default_str();
+    app->add_option("-t,--threads", o->threads, "Threads; 0: one per physical core")
+        ->check(CLI::Range(0, 4096))
+        ->capture_default_str();
     app->add_option("--seed", o->seed, "Seed of the chunk bootstrap")->capture_default_str();
-    app->add_option("--resamples", o->resamples, "Draws of the chunk bootstrap")->check(CLI::Range(1, 1000000))->capture_default_str();
+    app->add_option("--resamples", o->resamples, "Draws of the chunk bootstrap")
+        ->check(CLI::Range(1, 1000000))
+        ->capture_default_str();
     app->add_flag("--decode", o->decode, "Feed the second half of each chunk token by token, as generation does");
-    app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape, and contexts beyond the trained length");
+    app->add_flag("--force", o->force,
+                  "Accept a plan made for another file of the same shape, and contexts beyond the trained length");
     app->add_option("--plugin", o->plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
     app->add_flag("--json", o->json, "Print the record as JSON");
     app->add_option("-o,--output", o->output, "Also write the record to this file");
@@ -149,8 +163,11 @@ void add_eval(Commands & commands) {
     CLI::App * kld = eval->add_subcommand("kld", "KL divergence from the f16 cache on the same tokens, beside its noise floor");
     common_options(kld, o);
     kld->add_flag("--no-floors", o->no_floors, "Skip the noise floors (three more runs of the reference)");
-    kld->add_option("--logits-base", o->base, "Reference from a file of llama-perplexity --kl-divergence-base (its tokens, its rule)")->excludes("--text");
-    kld->footer(R"(Mean, median and tail of KL(f16 || plan) in nats over the second half of each chunk; intervals are from whole chunks.
+    kld->add_option("--logits-base", o->base,
+                    "Reference from a file of llama-perplexity --kl-divergence-base (its tokens, its rule)")
+        ->excludes("--text");
+    kld->footer(
+        R"(Mean, median and tail of KL(f16 || plan) in nats over the second half of each chunk; intervals are from whole chunks.
 A plan "at the noise floor" cannot be told from another correct f16 kernel on these tokens.
 Examples:
   kvtuner eval kld -m model.gguf --plan kivi:KV8 --plan kivi:KV4 --plan kivi:K4V2

@@ -83,14 +83,14 @@ Result<double> measure_read_bandwidth(size_t bytes, int threads, int passes) {
     const size_t n_threads = static_cast<size_t>(threads);
     const size_t slice     = bytes / sizeof(uint64_t) / n_threads;  // words
     try {
-        const auto            words = std::make_unique<uint64_t[]>(slice * n_threads);  // zeroed, so every page is mapped
+        const std::unique_ptr<uint64_t[]> words(new uint64_t[slice * n_threads]);
         std::vector<uint64_t> sums(n_threads);
         const auto            run = [&](auto && body) {
             std::vector<std::thread> workers;
             for (size_t t = 0; t < n_threads; ++t) workers.emplace_back([&, t] { body(t); });
             for (std::thread & worker : workers) worker.join();
         };
-        run([&](size_t t) {  // random page contents keep the kernel from mapping one shared zero page
+        run([&](size_t t) {  // written first: pages that were only read would all be the kernel's one zero page
             for (size_t i = 0; i < slice; ++i) words[t * slice + i] = i * 0x9e3779b97f4a7c15u + t;
         });
         double best = 0;

@@ -19,7 +19,7 @@ constexpr int kMaxCells = 1 << 28;
 
 struct Options {
     std::string plan, model, output;
-    CacheShape  shape;
+    ContextShape  shape;
     bool        force = false, json = false;
 };
 

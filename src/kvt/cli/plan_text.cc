@@ -13,7 +13,7 @@ struct LayerBytes {
     uint64_t k = 0, v = 0;
 };
 
-LayerBytes layer_bytes(const PrecisionPlan & plan, const LayerPlan & layer, const CacheShape & shape) {
+LayerBytes layer_bytes(const PrecisionPlan & plan, const LayerPlan & layer, const ContextShape & shape) {
     const ModelInfo & m     = plan.model;
     const uint64_t    cells = cells_per_sequence(shape), streams = static_cast<uint64_t>(shape.n_seq);
     return {tensor_bytes(layer.k, Side::key, m.n_kv_heads, m.head_dim_k, cells, streams),
@@ -29,7 +29,7 @@ std::string measured_text(const Measured & m) {
 
 }  // namespace
 
-uint64_t cells_per_sequence(const CacheShape & shape) {
+uint64_t cells_per_sequence(const ContextShape & shape) {
     const auto     padded = [](uint64_t n) { return (n + 255) / 256 * 256; };
     const uint64_t total  = padded(static_cast<uint64_t>(shape.n_ctx));
     return padded(total / static_cast<uint64_t>(shape.n_seq));
@@ -42,7 +42,7 @@ std::string bits_text(double bits) {
     return text;
 }
 
-std::string plan_text(const PrecisionPlan & plan, const CacheShape & shape) {
+std::string plan_text(const PrecisionPlan & plan, const ContextShape & shape) {
     const ModelInfo & m     = plan.model;
     const uint64_t    cells = cells_per_sequence(shape);
     const CacheSize   size  = plan_size(plan, cells, static_cast<uint64_t>(shape.n_seq));
@@ -66,7 +66,7 @@ std::string plan_text(const PrecisionPlan & plan, const CacheShape & shape) {
     return text + "\n" + table.text();
 }
 
-nlohmann::ordered_json plan_json(const PrecisionPlan & plan, const CacheShape & shape) {
+nlohmann::ordered_json plan_json(const PrecisionPlan & plan, const ContextShape & shape) {
     const ModelInfo &      m     = plan.model;
     const uint64_t         cells = cells_per_sequence(shape);
     const CacheSize        size  = plan_size(plan, cells, static_cast<uint64_t>(shape.n_seq));

@@ -13,16 +13,16 @@ namespace kvt::cli {
 // --- Interface ---
 
 // A context as given to llama.cpp: -c n_ctx, n_seq sequences that do not share cells.
-struct CacheShape {
+struct ContextShape {
     int n_ctx = 4096;
     int n_seq = 1;
 };
 
 // Cells of one sequence as llama.cpp v0.5.0 allocates them: n_ctx rounded up to 256, divided by n_seq, rounded up again.
-uint64_t cells_per_sequence(const CacheShape & shape);
+uint64_t cells_per_sequence(const ContextShape & shape);
 
-std::string            plan_text(const PrecisionPlan & plan, const CacheShape & shape);
-nlohmann::ordered_json plan_json(const PrecisionPlan & plan, const CacheShape & shape);
+std::string            plan_text(const PrecisionPlan & plan, const ContextShape & shape);
+nlohmann::ordered_json plan_json(const PrecisionPlan & plan, const ContextShape & shape);
 
 // "4.5" and such: up to three digits after the point, none of them a trailing zero.
 std::string bits_text(double bits);

@@ -17,13 +17,14 @@ namespace kvt::cli {
 inline Result<std::string> shipped_data(const std::string & name) {
     namespace fs = std::filesystem;
     std::error_code error;
-    const fs::path  program = fs::read_symlink("/proc/self/exe", error).parent_path();
+    const fs::path  program   = fs::read_symlink("/proc/self/exe", error).parent_path();
     const fs::path  installed = (program / build_info::kInstallDataDir / name).lexically_normal();
     const fs::path  source    = fs::path(build_info::kSourceDataDir) / name;
     for (const fs::path & place : {installed, source}) {
         if (fs::is_regular_file(place, error)) return place.string();
     }
-    return Error{fmt::format("the shipped file {} was not found; looked at {} and {}; name a text file instead", name, installed.string(), source.string())};
+    return Error{fmt::format("the shipped file {} was not found; looked at {} and {}; name a text file instead", name,
+                             installed.string(), source.string())};
 }
 
 }  // namespace kvt::cli

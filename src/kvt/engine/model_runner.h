@@ -30,23 +30,23 @@ enum class AddSpecial : uint8_t { no, yes, parse };
 // Q, K or V of one layer as the model computed them, f32, valid during the callback only.
 struct Tap {
     enum class Kind : uint8_t { q, k, v };
-    Kind            kind = Kind::q;
+    Kind            kind  = Kind::q;
     int             layer = 0, n_tokens = 0, n_heads = 0, head_dim = 0;
-    int             n_kv = 0;                   // q only: cells visible before masking
-    float           scale = 0;                  // q only: logit scale
-    const float *   data = nullptr;             // element (d, token, head) at data[d + token*stride_token + head*stride_head]
+    int             n_kv         = 0;        // q only: cells visible before masking
+    float           scale        = 0;        // q only: logit scale
+    const float *   data         = nullptr;  // element (d, token, head) at data[d + token*stride_token + head*stride_head]
     int64_t         stride_token = 0, stride_head = 0;
-    const int64_t * cells = nullptr;            // [n_tokens], k and v only
+    const int64_t * cells = nullptr;  // [n_tokens], k and v only
 };
 using TapFn = std::function<void(const Tap &)>;
 
 struct SessionOptions {
-    std::optional<PrecisionPlan> plan;  // none: stock f16 cache on the CPU backend, the reference
-    int   n_ctx    = 512;               // cells
-    int   n_batch  = 512;               // tokens per call
-    int   n_ubatch = 512;
-    int   n_threads = 0;                // 0: all cores
-    TapFn tap;                          // needs a plan (an all-f16 plan will do)
+    std::optional<PrecisionPlan> plan;             // none: stock f16 cache on the CPU backend, the reference
+    int                          n_ctx     = 512;  // cells
+    int                          n_batch   = 512;  // tokens per call
+    int                          n_ubatch  = 512;
+    int                          n_threads = 0;  // 0: all cores
+    TapFn                        tap;            // needs a plan (an all-f16 plan will do)
 };
 
 // logits of one position: [n_vocab] f32, valid during the callback.
@@ -54,30 +54,30 @@ using LogitsFn = std::function<void(int position, std::span<const float> logits)
 
 class Session {
 public:
-    virtual ~Session() = default;
-    virtual void clear() = 0;  // empties the cache; position returns to 0
+    virtual ~Session()            = default;
+    virtual void clear()          = 0;  // empties the cache; position returns to 0
     virtual int  position() const = 0;
-    // Appends tokens at the current position in calls of n_batch. `on_logits` is called in order for each position >= first_logits
-    // (positions count from 0 since clear). Errors: context full, allocation, a plan the plugin refused (its words).
-    virtual Status decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) = 0;
+    // Appends tokens at the current position in calls of n_batch. `on_logits` is called in order for each position >=
+    // first_logits (positions count from 0 since clear). Errors: context full, allocation, a plan the plugin refused (its words).
+    virtual Status   decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) = 0;
     virtual uint64_t kv_bytes() const = 0;  // bytes allocated for the cache
 };
 
 class ModelRunner {
 public:
-    virtual ~ModelRunner() = default;
-    virtual const ModelInfo & info() const = 0;
-    virtual int  n_vocab() const = 0;
-    virtual int  n_q_heads() const = 0;
-    virtual int  n_ctx_train() const = 0;
-    virtual bool adds_bos() const = 0;
-    virtual Token bos() const = 0;
-    virtual bool is_end_of_generation(Token) const = 0;
+    virtual ~ModelRunner()                                                               = default;
+    virtual const ModelInfo &          info() const                                      = 0;
+    virtual int                        n_vocab() const                                   = 0;
+    virtual int                        n_q_heads() const                                 = 0;
+    virtual int                        n_ctx_train() const                               = 0;
+    virtual bool                       adds_bos() const                                  = 0;
+    virtual Token                      bos() const                                       = 0;
+    virtual bool                       is_end_of_generation(Token) const                 = 0;
     virtual Result<std::vector<Token>> tokenize(std::string_view text, AddSpecial) const = 0;
-    virtual std::string detokenize(std::span<const Token>) const = 0;
+    virtual std::string                detokenize(std::span<const Token>) const          = 0;
     // The text of a user turn with the model's own chat template and the generation prompt; the text itself if it has none.
-    virtual std::string chat_prompt(std::string_view user_text) const = 0;
-    virtual Result<std::unique_ptr<Session>> open(const SessionOptions &) = 0;
+    virtual std::string                      chat_prompt(std::string_view user_text) const = 0;
+    virtual Result<std::unique_ptr<Session>> open(const SessionOptions &)                  = 0;
 };
 
 }  // namespace kvt

@@ -8,17 +8,19 @@ namespace kvt {
 
 // --- Implementation ---
 
-Result<Chunks> make_chunks(const ModelRunner & runner, std::span<const Token> tokens, int n_ctx, int max_chunks, LongContext long_context) {
+Result<Chunks> make_chunks(const ModelRunner & runner, std::span<const Token> tokens, int n_ctx, int max_chunks,
+                           LongContext long_context) {
     if (n_ctx < 4) return Error{fmt::format("context {} is too short: at least 4 tokens", n_ctx)};
     if (max_chunks < 0) return Error{fmt::format("number of chunks {} must not be negative", max_chunks)};
     if (n_ctx > runner.n_ctx_train() && long_context == LongContext::refuse) {
-        return Error{fmt::format("context {} is longer than the {} tokens the model was trained on; --force measures anyway", n_ctx,
-                                 runner.n_ctx_train())};
+        return Error{fmt::format("context {} is longer than the {} tokens the model was trained on; --force measures anyway",
+                                 n_ctx, runner.n_ctx_train())};
     }
     const size_t n = static_cast<size_t>(n_ctx);
     if (tokens.size() < 2 * n) {
-        return Error{fmt::format("the text has {} tokens, at least {} are needed for contexts of {}: use a longer text or a smaller --ctx",
-                                 tokens.size(), 2 * n, n_ctx)};
+        return Error{
+            fmt::format("the text has {} tokens, at least {} are needed for contexts of {}: use a longer text or a smaller --ctx",
+                        tokens.size(), 2 * n, n_ctx)};
     }
     size_t n_chunks = tokens.size() / n;
     if (max_chunks > 0) n_chunks = std::min(n_chunks, static_cast<size_t>(max_chunks));

@@ -40,12 +40,15 @@ Result<KlBaseFile> KlBaseFile::open(const std::string & path) {
     const auto     n_tokens = static_cast<uint64_t>(base.n_ctx_) * static_cast<uint64_t>(base.n_chunks_);
     const auto     records  = static_cast<uint64_t>(base.n_chunks_) * static_cast<uint64_t>(base.n_ctx_ - 1 - base.n_ctx_ / 2);
     const uint64_t expected = kHeaderBytes + 4 * n_tokens + records * record_values(base.n_vocab_) * 2;
-    if (size != expected) return Error{fmt::format("base file {} has {} bytes, its header asks for {}: truncated or damaged", path, size, expected)};
+    if (size != expected)
+        return Error{
+            fmt::format("base file {} has {} bytes, its header asks for {}: truncated or damaged", path, size, expected)};
     base.tokens_.resize(n_tokens);
     base.file_.read(reinterpret_cast<char *>(base.tokens_.data()), static_cast<std::streamsize>(4 * n_tokens));
     if (!base.file_) return Error{fmt::format("cannot read base file {}", path)};
     for (const Token t : base.tokens_) {
-        if (t < 0 || t >= base.n_vocab_) return Error{fmt::format("base file {}: token {} is not in its vocabulary of {}", path, t, base.n_vocab_)};
+        if (t < 0 || t >= base.n_vocab_)
+            return Error{fmt::format("base file {}: token {} is not in its vocabulary of {}", path, t, base.n_vocab_)};
     }
     base.record_.resize(record_values(base.n_vocab_));
     return base;

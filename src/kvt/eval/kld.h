@@ -21,8 +21,8 @@ namespace kvt {
 
 // --- Interface ---
 
-inline constexpr int kSizeAtTokens       = 4096;  // effective bits are counted at this many cells
-inline constexpr int kDefaultDecodeChunks = 8;    // decode mode feeds one token a call and is slow
+inline constexpr int kSizeAtTokens        = 4096;  // effective bits are counted at this many cells
+inline constexpr int kDefaultDecodeChunks = 8;     // decode mode feeds one token a call and is slow
 
 struct NamedPlan {
     std::string   name;  // as the user wrote it
@@ -32,26 +32,27 @@ struct NamedPlan {
 enum class Floors : uint8_t { measure, skip };
 
 struct KldOptions {
-    std::vector<NamedPlan> plans;
-    int         n_ctx = 512, max_chunks = 0;  // 0: all in batch mode, kDefaultDecodeChunks in decode mode
-    int         n_batch = 512, n_ubatch = 512, n_threads = 0;
-    EvalMode    mode         = EvalMode::batch;
-    Floors      floors       = Floors::measure;
-    LongContext long_context = LongContext::refuse;
-    uint64_t    seed         = 1;
-    int         resamples    = kDefaultResamples;
-    std::string data_name, data_sha256;
+    std::vector<NamedPlan>   plans;
+    int                      n_ctx = 512, max_chunks = 0;  // 0: all in batch mode, kDefaultDecodeChunks in decode mode
+    int                      n_batch = 512, n_ubatch = 512, n_threads = 0;
+    EvalMode                 mode         = EvalMode::batch;
+    Floors                   floors       = Floors::measure;
+    LongContext              long_context = LongContext::refuse;
+    uint64_t                 seed         = 1;
+    int                      resamples    = kDefaultResamples;
+    std::string              tool_version, data_name, data_sha256;
     std::vector<std::string> warnings;
 };
 
 struct PlanResult {
-    std::string name;
-    double      payload_bits = 16, effective_bits = 16;
-    uint64_t    kv_bytes = 0;                   // allocated for n_ctx cells
-    KldStats    stats;
-    std::optional<Estimate> above_floor;        // paired difference of mean KLD to the higher floor
-    std::optional<Estimate> above_first;        // ... to the first plan
-    bool        at_floor = false;               // not distinguishable from the higher floor
+    std::string             plan_sha256;  // of the canonical plan text; empty for the stock cache
+    std::string             name;
+    double                  payload_bits = 16, effective_bits = 16;
+    uint64_t                kv_bytes = 0;  // allocated for n_ctx cells
+    KldStats                stats;
+    std::optional<Estimate> above_floor;       // paired difference of mean KLD to the higher floor
+    std::optional<Estimate> above_first;       // ... to the first plan
+    bool                    at_floor = false;  // not distinguishable from the higher floor
 };
 
 struct FloorResult {
@@ -64,15 +65,15 @@ struct FloorResult {
 
 struct KldRecord {
     ModelInfo   model;
-    std::string data_name, data_sha256, base_file;  // base_file: empty unless the reference came from one
+    std::string tool_version, data_name, data_sha256, base_file;  // base_file: empty unless the reference came from one
     int         n_ctx = 0, n_chunks = 0, n_batch = 0, n_ubatch = 0, n_threads = 0;
-    int64_t     n_tokens = 0;
-    EvalMode    mode = EvalMode::batch;
-    KldRule     rule = KldRule::exact;
-    uint64_t    seed = 1;
+    int64_t     n_tokens  = 0;
+    EvalMode    mode      = EvalMode::batch;
+    KldRule     rule      = KldRule::exact;
+    uint64_t    seed      = 1;
     int         resamples = 0;
     Estimate    ppl_ref;
-    std::vector<PlanResult>  plans;   // with a base file, the stock f16 cache comes first
+    std::vector<PlanResult>  plans;  // with a base file, the stock f16 cache comes first
     std::vector<FloorResult> floors;
     std::vector<std::string> warnings;
 };
@@ -84,7 +85,8 @@ struct KldRecord {
 // A plan is at the floor unless its mean KLD is above the higher of F1 and Fk (paired interval above 0; with fewer than 8
 // chunks, the means alone).
 // Errors: text too short, bad options, a session that cannot be opened, logits that are not finite, "interrupted".
-Result<KldRecord> evaluate_kld(ModelRunner & runner, std::span<const Token> tokens, const KldOptions & options, Progress & progress);
+Result<KldRecord> evaluate_kld(ModelRunner & runner, std::span<const Token> tokens, const KldOptions & options,
+                               Progress & progress);
 
 // The same against a base file of llama-perplexity, whose tokens and context are used; the rule is "compat", no floors.
 Result<KldRecord> evaluate_kld_base(ModelRunner & runner, KlBaseFile & base, const KldOptions & options, Progress & progress);

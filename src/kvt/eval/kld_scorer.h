@@ -29,7 +29,7 @@ struct ScorerOptions {
 };
 
 struct KldScore {
-    double              mean = 0;
+    double              mean   = 0;
     double              ci_low = 0, ci_high = 0;  // NaN with fewer than 8 chunks
     std::vector<double> chunk_means;
     int64_t             n_tokens = 0;
@@ -39,7 +39,8 @@ class KldScorer {
 public:
     // `runner` must outlive the scorer. Errors: text too short, more than max_bytes of probabilities (the message says how many
     // chunks fit), logits that are not finite, "interrupted".
-    static Result<KldScorer> create(ModelRunner & runner, std::span<const Token> tokens, const ScorerOptions & options, Progress & progress);
+    static Result<KldScorer> create(ModelRunner & runner, std::span<const Token> tokens, const ScorerOptions & options,
+                                    Progress & progress);
 
     // Errors: a plan that the engine refuses, logits that are not finite, "interrupted".
     Result<KldScore> score(const PrecisionPlan & plan) const;
@@ -50,7 +51,7 @@ public:
 private:
     KldScorer(ModelRunner & runner, Chunks chunks, const ScorerOptions & options);
     Result<std::unique_ptr<Session>> open(std::optional<PrecisionPlan> plan) const;
-    size_t index(size_t chunk, int position) const;
+    size_t                           index(size_t chunk, int position) const;
 
     ModelRunner *              runner_;
     Chunks                     chunks_;

@@ -22,12 +22,13 @@ ChunkDraws::ChunkDraws(size_t n_chunks, int resamples, uint64_t seed) : n_chunks
     }
 }
 
-std::vector<double> weighted_percentiles(std::span<const ChunkValue> ascending, std::span<const uint32_t> counts, std::span<const double> q) {
+std::vector<double> weighted_percentiles(std::span<const ChunkValue> ascending, std::span<const uint32_t> counts,
+                                         std::span<const double> q) {
     uint64_t total = 0;
     for (const ChunkValue & v : ascending) total += counts[v.chunk];
     std::vector<double> out(q.size(), 0.0);
     if (total == 0) return out;
-    size_t   i    = 0;                                // ascending[i] covers the drawn ranks [seen - its count, seen)
+    size_t   i    = 0;  // ascending[i] covers the drawn ranks [seen - its count, seen)
     uint64_t seen = counts[ascending[0].chunk];
     auto     rank = [&](uint64_t k) {
         while (seen <= k) seen += counts[ascending[++i].chunk];
@@ -137,7 +138,8 @@ Result<KldStats> kld_stats(std::span<const ChunkScores> chunks, const ChunkDraws
     KldStats s;
     for (const ChunkScores & c : chunks) s.n_tokens += static_cast<int64_t>(c.size());
     if (s.n_tokens < kMinScoredTokens) {
-        return Error{fmt::format("only {} scored tokens, at least {} are needed: more chunks or a longer --ctx", s.n_tokens, kMinScoredTokens)};
+        return Error{fmt::format("only {} scored tokens, at least {} are needed: more chunks or a longer --ctx", s.n_tokens,
+                                 kMinScoredTokens)};
     }
     const ChunkSums kld(chunks, [](const TokenScore & t) { return t.kld; });
     s.mean = kld.estimate(draws);
@@ -151,8 +153,9 @@ Result<KldStats> kld_stats(std::span<const ChunkScores> chunks, const ChunkDraws
     s.ppl_cand     = ChunkSums(chunks, [](const TokenScore & t) { return t.nll_cand; }).estimate(draws, exp_of);
     s.ln_ppl_ratio = ChunkSums(chunks, [](const TokenScore & t) { return t.nll_cand - t.nll_ref; }).estimate(draws);
     s.delta_p_mean = ChunkSums(chunks, [](const TokenScore & t) { return t.p_cand - t.p_ref; }).estimate(draws);
-    s.delta_p_rms  = ChunkSums(chunks, [](const TokenScore & t) { return (t.p_cand - t.p_ref) * (t.p_cand - t.p_ref); })
-                         .estimate(draws, [](double m) { return std::sqrt(m); });
+    s.delta_p_rms  = ChunkSums(chunks, [](const TokenScore & t) {
+                        return (t.p_cand - t.p_ref) * (t.p_cand - t.p_ref);
+                    }).estimate(draws, [](double m) { return std::sqrt(m); });
     s.delta_p_rms.error.reset();  // the slope of the root is not its value
     return s;
 }

@@ -17,18 +17,18 @@ namespace kvt {
 
 // --- Interface ---
 
-inline constexpr int     kMinScoredTokens   = 100;   // fewer: no statistics at all
-inline constexpr int     kMinTokensP99      = 100;   // fewer: null
-inline constexpr int     kMinTokensP999     = 1000;  // fewer: null
-inline constexpr int     kMinChunksInterval = 8;     // fewer: intervals are null
-inline constexpr int     kDefaultResamples  = 2000;
+inline constexpr int kMinScoredTokens   = 100;   // fewer: no statistics at all
+inline constexpr int kMinTokensP99      = 100;   // fewer: null
+inline constexpr int kMinTokensP999     = 1000;  // fewer: null
+inline constexpr int kMinChunksInterval = 8;     // fewer: intervals are null
+inline constexpr int kDefaultResamples  = 2000;
 
 // How often each chunk was drawn: resample b, chunk c. Draw: splitmix64(seed).next() % n_chunks.
 class ChunkDraws {
 public:
     ChunkDraws(size_t n_chunks, int resamples, uint64_t seed);
-    bool   enough() const { return n_chunks_ >= static_cast<size_t>(kMinChunksInterval); }
-    size_t size() const { return counts_.size() / (n_chunks_ == 0 ? 1 : n_chunks_); }
+    bool                      enough() const { return n_chunks_ >= static_cast<size_t>(kMinChunksInterval); }
+    size_t                    size() const { return counts_.size() / (n_chunks_ == 0 ? 1 : n_chunks_); }
     std::span<const uint32_t> counts(size_t b) const { return std::span(counts_).subspan(b * n_chunks_, n_chunks_); }
 
 private:
@@ -46,10 +46,10 @@ struct KldStats {
     int64_t                 n_tokens = 0;
     Estimate                mean, median, p90, p95, max;  // KL divergence, nats
     std::optional<Estimate> p99, p999;
-    Estimate                same_top;                     // share 0..1
+    Estimate                same_top;  // share 0..1
     Estimate                ppl_ref, ppl_cand, ln_ppl_ratio;
-    Estimate                delta_p_mean, delta_p_rms;    // p_cand - p_ref of the true token, as a share
-    std::vector<double>     chunk_means;                  // mean KL divergence of each chunk
+    Estimate                delta_p_mean, delta_p_rms;  // p_cand - p_ref of the true token, as a share
+    std::vector<double>     chunk_means;                // mean KL divergence of each chunk
 };
 
 // Errors: fewer than kMinScoredTokens tokens.
@@ -64,6 +64,7 @@ struct ChunkValue {
     double   value = 0;
     uint32_t chunk = 0;
 };
-std::vector<double> weighted_percentiles(std::span<const ChunkValue> ascending, std::span<const uint32_t> counts, std::span<const double> q);
+std::vector<double> weighted_percentiles(std::span<const ChunkValue> ascending, std::span<const uint32_t> counts,
+                                         std::span<const double> q);
 
 }  // namespace kvt

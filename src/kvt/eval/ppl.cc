@@ -15,8 +15,8 @@ namespace kvt {
 namespace {
 
 // Scores one cache over all chunks; only the nll of TokenScore is filled.
-Result<std::vector<ChunkScores>> token_nll(ModelRunner & runner, const Chunks & chunks, std::optional<PrecisionPlan> plan, const KldOptions & options,
-                                           Progress & progress) {
+Result<std::vector<ChunkScores>> token_nll(ModelRunner & runner, const Chunks & chunks, std::optional<PrecisionPlan> plan,
+                                           const KldOptions & options, Progress & progress) {
     SessionOptions so;
     so.plan      = std::move(plan);
     so.n_ctx     = chunks.n_ctx;
@@ -34,7 +34,8 @@ Result<std::vector<ChunkScores>> token_nll(ModelRunner & runner, const Chunks & 
                 if (at > chunks.n_ctx - 2) return;
                 const auto   truth = static_cast<size_t>(chunks.tokens[c][static_cast<size_t>(at) + 1]);
                 const double nll   = log_sum_exp(logits) - static_cast<double>(logits[truth]);
-                if (!std::isfinite(nll)) trouble = Error{fmt::format("the logits of chunk {} at position {} are not finite numbers", c, at)};
+                if (!std::isfinite(nll))
+                    trouble = Error{fmt::format("the logits of chunk {} at position {} are not finite numbers", c, at)};
                 TokenScore score;
                 score.nll_ref = score.nll_cand = nll;
                 scores[c].push_back(score);
@@ -48,27 +49,30 @@ Result<std::vector<ChunkScores>> token_nll(ModelRunner & runner, const Chunks & 
 
 }  // namespace
 
-Result<PplRecord> evaluate_ppl(ModelRunner & runner, std::span<const Token> tokens, const KldOptions & options, Progress & progress) {
+Result<PplRecord> evaluate_ppl(ModelRunner & runner, std::span<const Token> tokens, const KldOptions & options,
+                               Progress & progress) {
     if (options.n_batch < 1 || options.n_ubatch < 1) {
         return Error{fmt::format("n_batch {} and n_ubatch {} must be at least 1", options.n_batch, options.n_ubatch)};
     }
-    const int max_chunks = options.max_chunks == 0 && options.mode == EvalMode::decode ? kDefaultDecodeChunks : options.max_chunks;
+    const int max_chunks =
+        options.max_chunks == 0 && options.mode == EvalMode::decode ? kDefaultDecodeChunks : options.max_chunks;
     KVT_TRY(const Chunks chunks, make_chunks(runner, tokens, options.n_ctx, max_chunks, options.long_context));
     const ChunkDraws draws(chunks.tokens.size(), options.resamples, options.seed);
     PplRecord        record;
-    record.model       = runner.info();
-    record.data_name   = options.data_name;
-    record.data_sha256 = options.data_sha256;
-    record.n_ctx       = chunks.n_ctx;
-    record.n_chunks    = static_cast<int>(chunks.tokens.size());
-    record.n_batch     = std::min(options.n_batch, chunks.n_ctx);
-    record.n_ubatch    = std::min(options.n_ubatch, record.n_batch);
-    record.n_threads   = options.n_threads;
-    record.n_tokens    = static_cast<int64_t>(chunks.tokens.size()) * chunks.scored_per_chunk();
-    record.mode        = options.mode;
-    record.seed        = options.seed;
-    record.resamples   = options.resamples;
-    record.warnings    = options.warnings;
+    record.model        = runner.info();
+    record.tool_version = options.tool_version;
+    record.data_name    = options.data_name;
+    record.data_sha256  = options.data_sha256;
+    record.n_ctx        = chunks.n_ctx;
+    record.n_chunks     = static_cast<int>(chunks.tokens.size());
+    record.n_batch      = std::min(options.n_batch, chunks.n_ctx);
+    record.n_ubatch     = std::min(options.n_ubatch, record.n_batch);
+    record.n_threads    = options.n_threads;
+    record.n_tokens     = static_cast<int64_t>(chunks.tokens.size()) * chunks.scored_per_chunk();
+    record.mode         = options.mode;
+    record.seed         = options.seed;
+    record.resamples    = options.resamples;
+    record.warnings     = options.warnings;
 
     progress.begin("measuring perplexity", static_cast<int64_t>(chunks.tokens.size() * (options.plans.size() + 1)));
     for (size_t i = 0; i <= options.plans.size(); ++i) {
@@ -92,13 +96,14 @@ Result<PplRecord> evaluate_ppl(ModelRunner & runner, std::span<const Token> toke
 
 std::string write_record(const PplRecord & r) {
     using Json = nlohmann::ordered_json;
-    Json j{{"schema", "kvtuner.eval.ppl"}, {"schema_version", 1}};
+    Json j{{"schema", "kvtuner.eval.ppl"}, {"schema_version", 1}, {"tool_version", r.tool_version}};
     j["model"]    = {{"name", r.model.name}, {"arch", r.model.arch}, {"file_sha256", r.model.file_sha256}};
     j["data"]     = {{"name", r.data_name}, {"sha256", r.data_sha256}};
-    j["settings"] = {{"n_ctx", r.n_ctx},         {"n_chunks", r.n_chunks}, {"n_batch", r.n_batch},
-                     {"n_ubatch", r.n_ubatch},   {"n_threads", r.n_threads}, {"mode", eval_mode_name(r.mode)},
-                     {"flash_attention", true},  {"seed", r.seed},         {"resamples", r.resamples},
-                     {"effective_bits_at", kSizeAtTokens}};
+    j["settings"] = {{"n_ctx", r.n_ctx},         {"n_chunks", r.n_chunks},
+                     {"n_batch", r.n_batch},     {"n_ubatch", r.n_ubatch},
+                     {"n_threads", r.n_threads}, {"mode", eval_mode_name(r.mode)},
+                     {"flash_attention", true},  {"seed", r.seed},
+                     {"resamples", r.resamples}, {"effective_bits_at", kSizeAtTokens}};
     j["n_tokens"] = r.n_tokens;
     j["rows"]     = Json::array();
     for (const PplRow & row : r.rows) {

@@ -24,19 +24,20 @@ struct PplRow {
 };
 
 struct PplRecord {
-    ModelInfo   model;
-    std::string data_name, data_sha256;
-    int         n_ctx = 0, n_chunks = 0, n_batch = 0, n_ubatch = 0, n_threads = 0;
-    int64_t     n_tokens = 0;
-    EvalMode    mode = EvalMode::batch;
-    uint64_t    seed = 1;
-    int         resamples = 0;
+    ModelInfo                model;
+    std::string              tool_version, data_name, data_sha256;
+    int                      n_ctx = 0, n_chunks = 0, n_batch = 0, n_ubatch = 0, n_threads = 0;
+    int64_t                  n_tokens  = 0;
+    EvalMode                 mode      = EvalMode::batch;
+    uint64_t                 seed      = 1;
+    int                      resamples = 0;
     std::vector<PplRow>      rows;  // the stock f16 cache first, then the plans
     std::vector<std::string> warnings;
 };
 
 // Uses the same options as evaluate_kld; floors do not apply. Errors: as evaluate_kld.
-Result<PplRecord> evaluate_ppl(ModelRunner & runner, std::span<const Token> tokens, const KldOptions & options, Progress & progress);
+Result<PplRecord> evaluate_ppl(ModelRunner & runner, std::span<const Token> tokens, const KldOptions & options,
+                               Progress & progress);
 
 std::string write_record(const PplRecord & record);  // JSON, schema "kvtuner.eval.ppl" version 1, ends with a newline
 

@@ -13,7 +13,8 @@ const RowKernels & base_row_kernels() { return kBaseRowKernels; }
 
 const RowKernels * avx2_row_kernels() {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return &kAvx2RowKernels;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+        return &kAvx2RowKernels;
 #endif
     return nullptr;
 }

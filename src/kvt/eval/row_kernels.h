@@ -20,8 +20,8 @@ struct RowKernels {
     void (*cross_row)(const float * x, const float * p, size_t n, float max, double * sum, double * cross);
 };
 
-const RowKernels & base_row_kernels();       // any machine
-const RowKernels * avx2_row_kernels();       // null where not compiled or not supported
-const RowKernels & row_kernels();            // the best one, chosen once
+const RowKernels & base_row_kernels();  // any machine
+const RowKernels * avx2_row_kernels();  // null where not compiled or not supported
+const RowKernels & row_kernels();       // the best one, chosen once
 
 }  // namespace kvt

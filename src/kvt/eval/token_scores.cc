@@ -45,7 +45,8 @@ Result<TokenScore> ReferenceRows::compare(size_t index, int chunk, int position,
     const auto                   t       = static_cast<size_t>(truth);
     const double                 log_sum = log_sum_exp(cand);
     TokenScore                   score;
-    score.kld = rule_ == KldRule::exact ? kl_divergence(ref, norm.log_sum, cand, log_sum) : kl_divergence_compat(ref, cand, log_sum);
+    score.kld =
+        rule_ == KldRule::exact ? kl_divergence(ref, norm.log_sum, cand, log_sum) : kl_divergence_compat(ref, cand, log_sum);
     if (!std::isfinite(log_sum) || !std::isfinite(score.kld)) return not_finite("candidate's", chunk, position);
     if (rule_ == KldRule::exact && score.kld < 0) {
         return Error{fmt::format("internal error: KL divergence {} in chunk {} at position {}", score.kld, chunk, position)};

@@ -17,10 +17,10 @@ enum class KldRule : uint8_t { exact, compat };
 const char * kld_rule_name(KldRule rule);  // "exact", "compat"
 
 struct TokenScore {
-    double kld = 0;                       // nats
-    double nll_ref = 0, nll_cand = 0;     // -ln p(true token)
-    double p_ref = 0, p_cand = 0;         // p(true token)
-    bool   same_top = false;              // both argmax agree
+    double kld     = 0;                // nats
+    double nll_ref = 0, nll_cand = 0;  // -ln p(true token)
+    double p_ref = 0, p_cand = 0;      // p(true token)
+    bool   same_top = false;           // both argmax agree
 };
 using ChunkScores = std::vector<TokenScore>;
 
@@ -31,7 +31,7 @@ public:
 
     void clear();
     // Errors: a NaN or an infinity, naming chunk and position.
-    Status          add(int chunk, int position, std::span<const float> row);
+    Status           add(int chunk, int position, std::span<const float> row);
     std::span<float> next_row();  // room to fill, then commit with add(chunk, position, that row)
 
     // Scores row `index` of this slice for one candidate row. Errors: as add(); a negative divergence beyond rounding.

@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kShownChars = 40;
+constexpr size_t kNearChars  = 20;
 
 std::string escaped(std::string_view key) {  // RFC 6901
     std::string out;
@@ -59,12 +60,16 @@ public:
         return true;
     }
 
-    bool parse_error(std::size_t position, const std::string & last_token, const nlohmann::detail::exception &) override {
-        const std::string_view before = text_.substr(0, std::min(position, text_.size()));
-        const size_t           lines  = static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
-        const size_t           start  = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
-        error_ = fmt::format("line {}, column {}: not valid JSON near {}", lines + 1, before.size() - start,
-                             last_token.empty() ? "the end of the text" : fmt::format("\"{}\"", shown(last_token)));
+    // `position` is the number of bytes read when the parser gave up, the offending ones included.
+    bool parse_error(std::size_t position, const std::string &, const nlohmann::detail::exception &) override {
+        std::string_view before = text_.substr(0, std::min(position, text_.size()));
+        before                  = before.substr(0, before.find_last_not_of(" \t\r\n") + 1);
+        const auto       line   = std::count(before.begin(), before.end(), '\n') + 1;
+        std::string_view last   = before.substr(before.rfind('\n') + 1);  // npos + 1 is 0
+        const size_t     column = last.size();
+        if (last.size() > kNearChars) last.remove_prefix(last.size() - kNearChars);
+        error_ = fmt::format("line {}, column {}: not valid JSON {} \"{}\"", line, column, position > text_.size() ? "that ends after" : "near", shown(last));
+        if (before.empty()) error_ = "the text is empty";
         return false;
     }
 

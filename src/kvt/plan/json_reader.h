@@ -19,7 +19,7 @@ namespace kvt {
 
 // --- Interface ---
 
-// Errors: "line 3, column 7: ..." for text that is not JSON, the pointer for a duplicate key. Never throws.
+// Errors: "line 3, column 7: not valid JSON near ..." for text that is not JSON, the pointer for a duplicate key. Never throws.
 Result<nlohmann::json> parse_strict_json(std::string_view text, size_t max_bytes, int max_depth);
 
 // The first complaint of a whole document.

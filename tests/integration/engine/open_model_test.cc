@@ -41,7 +41,8 @@ TEST(OpenModel, FactsOfTheTinyModel) {
 TEST(OpenModel, TokensAndTextRoundTrip) {
     const ModelRunner & model = tiny_model();
     const std::string   text  = "Once upon a time, there was a little girl named Lily.";
-    const auto          plain = model.tokenize(text, AddSpecial::no), with_bos = model.tokenize(text, AddSpecial::yes), parsed = model.tokenize(text, AddSpecial::parse);
+    const auto          plain = model.tokenize(text, AddSpecial::no), with_bos = model.tokenize(text, AddSpecial::yes),
+               parsed = model.tokenize(text, AddSpecial::parse);
     ASSERT_TRUE(plain.ok() && with_bos.ok() && parsed.ok());
     EXPECT_EQ(with_bos->front(), model.bos());
     EXPECT_EQ(with_bos->size(), plain->size() + 1);

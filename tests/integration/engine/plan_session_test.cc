@@ -28,7 +28,8 @@ Rows run(const SessionOptions & options, std::span<const Token> tokens, int firs
     auto session = tiny_model().open(options);
     EXPECT_TRUE(session.ok()) << session.error().message;
     if (!session.ok()) return rows;
-    const auto status = (*session)->decode(tokens, first, [&](int, std::span<const float> logits) { rows.emplace_back(logits.begin(), logits.end()); });
+    const auto status = (*session)->decode(
+        tokens, first, [&](int, std::span<const float> logits) { rows.emplace_back(logits.begin(), logits.end()); });
     EXPECT_TRUE(status.ok()) << status.error().message;
     return rows;
 }
@@ -42,7 +43,8 @@ SessionOptions with_plan(Mode mode, int k, int v) {
 double mean_distance(const Rows & a, const Rows & b) {
     double sum = 0, n = 0;
     for (size_t i = 0; i < a.size(); ++i) {
-        for (size_t j = 0; j < a[i].size(); ++j) sum += std::abs(static_cast<double>(a[i][j]) - static_cast<double>(b[i][j])), n += 1;
+        for (size_t j = 0; j < a[i].size(); ++j)
+            sum += std::abs(static_cast<double>(a[i][j]) - static_cast<double>(b[i][j])), n += 1;
     }
     return sum / n;
 }
@@ -51,8 +53,10 @@ TEST(PlanSession, FewerBitsAreFurtherFromTheReference) {
     const auto tokens = corpus_tokens(256);
     const Rows ref    = run({}, tokens, 128);
     for (const Mode mode : {Mode::per_token_asym, Mode::kivi}) {
-        const double d16 = mean_distance(ref, run(with_plan(mode, 16, 16), tokens, 128)), d8 = mean_distance(ref, run(with_plan(mode, 8, 8), tokens, 128)),
-                     d4 = mean_distance(ref, run(with_plan(mode, 4, 4), tokens, 128)), d2 = mean_distance(ref, run(with_plan(mode, 2, 2), tokens, 128));
+        const double d16 = mean_distance(ref, run(with_plan(mode, 16, 16), tokens, 128)),
+                     d8  = mean_distance(ref, run(with_plan(mode, 8, 8), tokens, 128)),
+                     d4  = mean_distance(ref, run(with_plan(mode, 4, 4), tokens, 128)),
+                     d2  = mean_distance(ref, run(with_plan(mode, 2, 2), tokens, 128));
         EXPECT_LT(d16, 0.005);
         EXPECT_LT(d16, d8);
         EXPECT_LT(d8, d4);
@@ -72,8 +76,10 @@ TEST(PlanSession, SeveralPlansLiveSideBySideAndKeepTheirs) {
     Rows rows8, rows2;
     for (size_t at = 0; at < 128; at += 16) {
         const auto part = std::span(tokens).subspan(at, 16);
-        ASSERT_TRUE((*eight)->decode(part, 64, [&](int, std::span<const float> l) { rows8.emplace_back(l.begin(), l.end()); }).ok());
-        ASSERT_TRUE((*two)->decode(part, 64, [&](int, std::span<const float> l) { rows2.emplace_back(l.begin(), l.end()); }).ok());
+        ASSERT_TRUE(
+            (*eight)->decode(part, 64, [&](int, std::span<const float> l) { rows8.emplace_back(l.begin(), l.end()); }).ok());
+        ASSERT_TRUE(
+            (*two)->decode(part, 64, [&](int, std::span<const float> l) { rows2.emplace_back(l.begin(), l.end()); }).ok());
         ASSERT_TRUE((*ref)->decode(part, 128, {}).ok());
     }
     EXPECT_EQ(rows8, alone8);
@@ -101,7 +107,8 @@ TEST(PlanSession, TapSeesEveryLayer) {
         s.heads    = tap.n_heads;
         s.head_dim = tap.head_dim;
         for (int t = 0; t < tap.n_tokens; ++t) {
-            for (int h = 0; h < tap.n_heads; ++h) s.finite = s.finite && std::isfinite(tap.data[t * tap.stride_token + h * tap.stride_head]);
+            for (int h = 0; h < tap.n_heads; ++h)
+                s.finite = s.finite && std::isfinite(tap.data[t * tap.stride_token + h * tap.stride_head]);
         }
         EXPECT_EQ(tap.cells != nullptr, tap.kind != Tap::Kind::q);
         if (tap.kind == Tap::Kind::q) {

@@ -30,8 +30,9 @@ TEST(KldAgainstLlamaPerplexity, FixtureOfFourChunks) {
     ASSERT_TRUE(base.ok()) << base.error().message;
     KldOptions options;
     options.n_batch = options.n_ubatch = 128;
-    options.plans                      = {uniform("kvt f16", Mode::custom, 16, 16), uniform("KV8", Mode::kivi, 8, 8), uniform("KV4", Mode::kivi, 4, 4)};
-    const auto record = evaluate_kld_base(tiny_model(), *base, options, no_progress());
+    options.plans                      = {uniform("kvt f16", Mode::custom, 16, 16), uniform("KV8", Mode::kivi, 8, 8),
+                                          uniform("KV4", Mode::kivi, 4, 4)};
+    const auto record                  = evaluate_kld_base(tiny_model(), *base, options, no_progress());
     ASSERT_TRUE(record.ok()) << record.error().message;
     EXPECT_EQ(record->rule, KldRule::compat);
     EXPECT_EQ(record->n_tokens, 252);
@@ -42,8 +43,8 @@ TEST(KldAgainstLlamaPerplexity, FixtureOfFourChunks) {
     EXPECT_NEAR(stock.max.value, 0.000036, 2e-5);
     EXPECT_NEAR(stock.ppl_cand.value, 3.223275, 0.005 * 3.223275);
     EXPECT_EQ(stock.same_top.value, 1);
-    EXPECT_LT(record->plans[1].stats.mean.value, 1e-4);                       // the f16 plan through our kernels
-    EXPECT_LT(record->plans[2].stats.mean.value, 0.01);                       // 8 bits
+    EXPECT_LT(record->plans[1].stats.mean.value, 1e-4);  // the f16 plan through our kernels
+    EXPECT_LT(record->plans[2].stats.mean.value, 0.01);  // 8 bits
     EXPECT_GT(record->plans[3].stats.mean.value, record->plans[2].stats.mean.value);
 }
 
@@ -62,7 +63,8 @@ TEST(PplAgainstLlamaPerplexity, StoriesOfTheModelItself) {
 TEST(EvaluateKld, TinyModelPlansAndFloors) {
     KldOptions options;
     options.n_ctx = 256, options.n_batch = options.n_ubatch = 256, options.max_chunks = 10, options.resamples = 200;
-    options.plans     = {uniform("KV8", Mode::per_token_asym, 8, 8), uniform("KV4", Mode::per_token_asym, 4, 4), uniform("KV2", Mode::per_token_asym, 2, 2)};
+    options.plans     = {uniform("KV8", Mode::per_token_asym, 8, 8), uniform("KV4", Mode::per_token_asym, 4, 4),
+                         uniform("KV2", Mode::per_token_asym, 2, 2)};
     const auto record = evaluate_kld(tiny_model(), corpus(), options, no_progress());
     ASSERT_TRUE(record.ok()) << record.error().message;
     ASSERT_EQ(record->floors.size(), 3u);
@@ -77,9 +79,9 @@ TEST(EvaluateKld, TinyModelPlansAndFloors) {
 TEST(EvaluateKld, DecodeModeIsCloseToBatchMode) {
     KldOptions options;
     options.n_ctx = 128, options.n_batch = options.n_ubatch = 128, options.max_chunks = 3, options.floors = Floors::skip;
-    options.plans    = {uniform("KV4", Mode::kivi, 4, 4)};
-    const auto batch = evaluate_kld(tiny_model(), corpus(), options, no_progress());
-    options.mode     = EvalMode::decode;
+    options.plans     = {uniform("KV4", Mode::kivi, 4, 4)};
+    const auto batch  = evaluate_kld(tiny_model(), corpus(), options, no_progress());
+    options.mode      = EvalMode::decode;
     const auto single = evaluate_kld(tiny_model(), corpus(), options, no_progress());
     ASSERT_TRUE(batch.ok() && single.ok());
     EXPECT_GT(single->plans[0].stats.mean.value, 0);
@@ -113,7 +115,8 @@ TEST(KldAgainstLlamaPerplexity, WhatDoesNotFitIsRefused) {
     auto other = KlBaseFile::open(path);
     ::unlink(path.c_str());
     ASSERT_TRUE(other.ok()) << other.error().message;
-    EXPECT_THAT(evaluate_kld_base(tiny_model(), *other, {}, no_progress()).error().message, HasSubstr("vocabulary of 514, this model has 512"));
+    EXPECT_THAT(evaluate_kld_base(tiny_model(), *other, {}, no_progress()).error().message,
+                HasSubstr("vocabulary of 514, this model has 512"));
 
     auto       base = KlBaseFile::open(kBase);
     KldOptions options;

@@ -8,9 +8,9 @@
 namespace kvt {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::fake_tokens;
 using testing::FakeRunner;
+using ::testing::HasSubstr;
 
 TEST(Chunks, CutsWholeChunksAndDropsTheRest) {
     const FakeRunner runner;

@@ -18,7 +18,8 @@ const std::string kFixture = std::string(KVT_TEST_ROOT) + "/data/stories260K/ref
 
 class TempFile {
 public:
-    explicit TempFile(const std::string & bytes) : path_(::testing::TempDir() + "kvt_base_" + std::to_string(::getpid()) + ".kld") {
+    explicit TempFile(const std::string & bytes)
+        : path_(::testing::TempDir() + "kvt_base_" + std::to_string(::getpid()) + ".kld") {
         std::ofstream(path_, std::ios::binary) << bytes;
     }
     ~TempFile() { std::remove(path_.c_str()); }

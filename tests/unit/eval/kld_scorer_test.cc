@@ -11,9 +11,9 @@
 namespace kvt {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::fake_tokens;
 using testing::FakeRunner;
+using ::testing::HasSubstr;
 
 TEST(KldScorer, AgreesWithTheFullEvaluation) {
     FakeRunner runner(1000);
@@ -64,7 +64,8 @@ TEST(KldScorer, FewChunksHaveNoInterval) {
     FakeRunner    runner;
     ScorerOptions options;
     options.n_ctx = 32, options.max_chunks = 4;
-    const auto score = KldScorer::create(runner, fake_tokens(320), options, no_progress())->score(uniform_plan(runner.info(), Mode::kivi, 2, 2));
+    const auto score =
+        KldScorer::create(runner, fake_tokens(320), options, no_progress())->score(uniform_plan(runner.info(), Mode::kivi, 2, 2));
     EXPECT_TRUE(std::isnan(score->ci_low));
     EXPECT_GT(score->mean, 0);
 }
@@ -75,8 +76,10 @@ TEST(KldScorer, BadLogitsStopIt) {
     options.n_ctx          = 32;
     const auto scorer      = KldScorer::create(runner, fake_tokens(320), options, no_progress());
     runner.poison_position = 18;
-    EXPECT_THAT(scorer->score(uniform_plan(runner.info(), Mode::kivi, 2, 2)).error().message, HasSubstr("chunk 0 at position 18"));
-    EXPECT_THAT(KldScorer::create(runner, fake_tokens(320), options, no_progress()).error().message, HasSubstr("reference logits"));
+    EXPECT_THAT(scorer->score(uniform_plan(runner.info(), Mode::kivi, 2, 2)).error().message,
+                HasSubstr("chunk 0 at position 18"));
+    EXPECT_THAT(KldScorer::create(runner, fake_tokens(320), options, no_progress()).error().message,
+                HasSubstr("reference logits"));
 }
 
 }  // namespace

@@ -104,7 +104,8 @@ TEST(KldStats, NoStatisticsBelowAHundredTokens) {
 
 TEST(KldStats, SameSeedSameIntervals) {
     const auto chunks = ramp(12, 20);
-    const auto a = kld_stats(chunks, ChunkDraws(12, 500, 7)), b = kld_stats(chunks, ChunkDraws(12, 500, 7)), c = kld_stats(chunks, ChunkDraws(12, 500, 8));
+    const auto a = kld_stats(chunks, ChunkDraws(12, 500, 7)), b = kld_stats(chunks, ChunkDraws(12, 500, 7)),
+               c = kld_stats(chunks, ChunkDraws(12, 500, 8));
     EXPECT_EQ(a->mean.interval->low, b->mean.interval->low);
     EXPECT_NE(a->mean.interval->low, c->mean.interval->low);
 }

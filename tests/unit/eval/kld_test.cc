@@ -12,14 +12,15 @@
 namespace kvt {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::fake_tokens;
 using testing::FakeRunner;
+using ::testing::HasSubstr;
 
 KldOptions small(const FakeRunner & runner, std::initializer_list<int> bits) {
     KldOptions o;
     o.n_ctx = 32, o.n_batch = 16, o.n_ubatch = 16, o.resamples = 200;
-    for (const int b : bits) o.plans.push_back({"KV" + std::to_string(b), uniform_plan(runner.info(), Mode::per_token_asym, b, b)});
+    for (const int b : bits)
+        o.plans.push_back({"KV" + std::to_string(b), uniform_plan(runner.info(), Mode::per_token_asym, b, b)});
     return o;
 }
 
@@ -30,7 +31,8 @@ double by_definition(const FakeRunner & runner, std::span<const Token> tokens, i
         const auto chunk = tokens.subspan(c * static_cast<size_t>(n_ctx), static_cast<size_t>(n_ctx));
         for (int at = n_ctx / 2; at <= n_ctx - 2; ++at) {
             const auto history = chunk.first(static_cast<size_t>(at) + 1);
-            const auto ref = FakeRunner::logits(history, runner.n_vocab(), 0), cand = FakeRunner::logits(history, runner.n_vocab(), wave);
+            const auto ref     = FakeRunner::logits(history, runner.n_vocab(), 0),
+                       cand    = FakeRunner::logits(history, runner.n_vocab(), wave);
             sum += kl_divergence(ref, log_sum_exp(ref), cand, log_sum_exp(cand));
             n += 1;
         }
@@ -101,14 +103,16 @@ TEST(EvaluateKld, BadInput) {
     auto       options = small(runner, {4});
     EXPECT_THAT(evaluate_kld(runner, {}, options, no_progress()).error().message, HasSubstr("0 tokens"));
     runner.poison_position = 20;
-    EXPECT_THAT(evaluate_kld(runner, fake_tokens(320), options, no_progress()).error().message, HasSubstr("chunk 0 at position 20"));
+    EXPECT_THAT(evaluate_kld(runner, fake_tokens(320), options, no_progress()).error().message,
+                HasSubstr("chunk 0 at position 20"));
     runner.poison_position = -1;
     runner.refuse_plans    = true;
-    EXPECT_THAT(evaluate_kld(runner, fake_tokens(320), options, no_progress()).error().message, HasSubstr("KV4: plans are refused"));
+    EXPECT_THAT(evaluate_kld(runner, fake_tokens(320), options, no_progress()).error().message,
+                HasSubstr("KV4: plans are refused"));
     options.n_batch = 0;
     EXPECT_THAT(evaluate_kld(runner, fake_tokens(320), options, no_progress()).error().message, HasSubstr("n_batch 0"));
-    options         = small(runner, {});
-    options.floors  = Floors::skip;
+    options        = small(runner, {});
+    options.floors = Floors::skip;
     EXPECT_THAT(evaluate_kld(runner, fake_tokens(320), options, no_progress()).error().message, HasSubstr("no plan given"));
 }
 

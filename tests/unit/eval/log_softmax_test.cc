@@ -41,7 +41,7 @@ TEST(LogSoftmax, ArgmaxTakesTheLowestIndexOnATie) {
 
 TEST(LogSoftmax, DivergenceOfTwoCoins) {
     // KL((0.5, 0.5) || (0.25, 0.75)) = 0.5 ln 2 + 0.5 ln(2/3) = 0.5 ln(4/3)
-    const auto ref  = logits_of({0.5, 0.5}, 3), cand = logits_of({0.25, 0.75}, -11);
+    const auto ref = logits_of({0.5, 0.5}, 3), cand = logits_of({0.25, 0.75}, -11);
     EXPECT_NEAR(kl_divergence(ref, log_sum_exp(ref), cand, log_sum_exp(cand)), 0.5 * std::log(4.0 / 3.0), 1e-6);
     EXPECT_EQ(kl_divergence(ref, log_sum_exp(ref), ref, log_sum_exp(ref)), 0);
 }
@@ -76,9 +76,9 @@ TEST(LogSoftmax, NotFiniteLogitsAreSeen) {
 TEST(LogSoftmax, FastPathAgreesWithTheSpecification) {
     for (const size_t n : {1u, 2u, 15u, 16u, 17u, 33u, 512u, 49152u}) {
         for (const double spread : {0.0, 1.0, 8.0, 40.0}) {
-            const auto         ref  = random_row(n, n + 1, spread);
-            auto               cand = ref;
-            const auto         wave = random_row(n, n + 2, 0.3);
+            const auto ref  = random_row(n, n + 1, spread);
+            auto       cand = ref;
+            const auto wave = random_row(n, n + 2, 0.3);
             for (size_t i = 0; i < n; ++i) cand[i] += wave[i];
             std::vector<float> p(n);
             const double       exact = kl_divergence(ref, log_sum_exp(ref), cand, log_sum_exp(cand));

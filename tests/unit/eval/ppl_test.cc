@@ -19,7 +19,7 @@ TEST(EvaluatePpl, MatchesTheDefinitionForReferenceAndPlan) {
     const auto tokens = fake_tokens(32 * 8);
     KldOptions options;
     options.n_ctx = 32, options.resamples = 100;
-    options.plans = {{"KV2", uniform_plan(runner.info(), Mode::kivi, 2, 2)}};
+    options.plans     = {{"KV2", uniform_plan(runner.info(), Mode::kivi, 2, 2)}};
     const auto record = evaluate_ppl(runner, tokens, options, no_progress());
     ASSERT_TRUE(record.ok()) << record.error().message;
     ASSERT_EQ(record->rows.size(), 2u);
@@ -27,7 +27,8 @@ TEST(EvaluatePpl, MatchesTheDefinitionForReferenceAndPlan) {
         double sum = 0, n = 0;
         for (size_t c = 0; c < 8; ++c) {
             for (size_t at = 16; at <= 30; ++at) {
-                const auto row = FakeRunner::logits(std::span(tokens).subspan(c * 32, at + 1), 50, i == 0 ? 0 : runner.wave(options.plans[0].plan));
+                const auto row = FakeRunner::logits(std::span(tokens).subspan(c * 32, at + 1), 50,
+                                                    i == 0 ? 0 : runner.wave(options.plans[0].plan));
                 sum += log_sum_exp(row) - static_cast<double>(row[static_cast<size_t>(tokens[c * 32 + at + 1])]);
                 n += 1;
             }

@@ -45,10 +45,11 @@ public:
     static Result<std::unique_ptr<Mapping>> open(const std::string & path) {
         const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
         if (fd < 0) return Error{fmt::format("cannot open model {}: {}", path, std::strerror(errno))};
-        struct stat info{};
+        struct stat info {};
         if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
             ::close(fd);
-            return Error{fmt::format("{} is not a model file but a {}", path, S_ISDIR(info.st_mode) ? "folder" : "device or pipe")};
+            return Error{
+                fmt::format("{} is not a model file but a {}", path, S_ISDIR(info.st_mode) ? "folder" : "device or pipe")};
         }
         if (info.st_size == 0) {
             ::close(fd);
@@ -97,8 +98,8 @@ private:
 
     Error broken(std::string_view what) const { return Error{fmt::format("model {}: {}", header_.name_, what)}; }
     Error truncated(std::string_view where) const {
-        return broken(fmt::format("truncated or damaged: the file ends inside {} (at byte {} of {}); download it again", where, at_,
-                                  bytes_.size()));
+        return broken(fmt::format("truncated or damaged: the file ends inside {} (at byte {} of {}); download it again", where,
+                                  at_, bytes_.size()));
     }
 
     template <class T>
@@ -158,7 +159,8 @@ private:
     Status key_value(int64_t index) {
         std::string_view key;
         KVT_CHECK_OK(take_string(key, fmt::format("key {}", index)));
-        if (key.empty() || key.size() > kMaxKeyBytes) return broken(fmt::format("damaged header: key {} has {} bytes", index, key.size()));
+        if (key.empty() || key.size() > kMaxKeyBytes)
+            return broken(fmt::format("damaged header: key {} has {} bytes", index, key.size()));
         const std::string name = printable(key);
         uint32_t          type = 0;
         KVT_CHECK_OK(take(type, name));
@@ -169,7 +171,8 @@ private:
             KVT_CHECK_OK(take(type, name));
             KVT_CHECK_OK(take(count, name));
         }
-        if (type >= n_types || type == array) return broken(fmt::format("damaged header: key '{}' has unknown type {}", name, type));
+        if (type >= n_types || type == array)
+            return broken(fmt::format("damaged header: key '{}' has unknown type {}", name, type));
         if (type == string) {
             if (count > left() / 8) return truncated(name);
             value.is_text = true;
@@ -190,7 +193,8 @@ private:
                 at_ += count * type_bytes(type);
             }
         }
-        if (!header_.values_.emplace(name, std::move(value)).second) return broken(fmt::format("damaged header: key '{}' appears twice", name));
+        if (!header_.values_.emplace(name, std::move(value)).second)
+            return broken(fmt::format("damaged header: key '{}' appears twice", name));
         return ok_status();
     }
 
@@ -206,7 +210,8 @@ private:
     Status tensor(int64_t index) {
         std::string_view raw_name;
         KVT_CHECK_OK(take_string(raw_name, fmt::format("the name of tensor {}", index)));
-        if (raw_name.size() >= GGML_MAX_NAME) return broken(fmt::format("damaged header: the name of tensor {} has {} bytes", index, raw_name.size()));
+        if (raw_name.size() >= GGML_MAX_NAME)
+            return broken(fmt::format("damaged header: the name of tensor {} has {} bytes", index, raw_name.size()));
         const std::string name   = printable(raw_name);
         uint32_t          n_dims = 0, type = 0;
         KVT_CHECK_OK(take(n_dims, name));
@@ -229,11 +234,15 @@ private:
             return broken(fmt::format("tensor '{}' has type {}, which this llama.cpp does not know", name, type));
         }
         const auto block = static_cast<uint64_t>(ggml_blck_size(ggml_kind));
-        if (row % block != 0) return broken(fmt::format("damaged header: tensor '{}' has rows of {} elements in blocks of {}", name, row, block));
-        if (offset % alignment_ != 0) return broken(fmt::format("damaged header: tensor '{}' starts at unaligned offset {}", name, offset));
+        if (row % block != 0)
+            return broken(fmt::format("damaged header: tensor '{}' has rows of {} elements in blocks of {}", name, row, block));
+        if (offset % alignment_ != 0)
+            return broken(fmt::format("damaged header: tensor '{}' starts at unaligned offset {}", name, offset));
         const uint64_t size = elements / block * ggml_type_size(ggml_kind);
-        if (offset > bytes_.size() || size > bytes_.size() - offset) last_name_ = name, end_ = ~uint64_t{0};
-        else if (offset + size > end_) last_name_ = name, end_ = offset + size;
+        if (offset > bytes_.size() || size > bytes_.size() - offset)
+            last_name_ = name, end_ = ~uint64_t{0};
+        else if (offset + size > end_)
+            last_name_ = name, end_ = offset + size;
         return ok_status();
     }
 
@@ -241,8 +250,9 @@ private:
         if (header_.n_tensors_ == 0) return ok_status();
         const uint64_t start = (at_ + alignment_ - 1) / alignment_ * alignment_;
         if (start > bytes_.size() || end_ > bytes_.size() - start) {
-            return broken(fmt::format("truncated: the data of tensor '{}' lies beyond the end of the file ({} bytes); download it again",
-                                      last_name_, bytes_.size()));
+            return broken(
+                fmt::format("truncated: the data of tensor '{}' lies beyond the end of the file ({} bytes); download it again",
+                            last_name_, bytes_.size()));
         }
         return ok_status();
     }
@@ -254,7 +264,9 @@ private:
     std::string                last_name_;
 };
 
-Result<GgufHeader> GgufHeader::parse(std::span<const std::byte> bytes, const std::string & name) { return GgufParser(bytes, name).run(); }
+Result<GgufHeader> GgufHeader::parse(std::span<const std::byte> bytes, const std::string & name) {
+    return GgufParser(bytes, name).run();
+}
 
 Result<GgufHeader> GgufHeader::read(const std::string & path) {
     KVT_TRY(const auto mapping, Mapping::open(path));
@@ -278,7 +290,8 @@ Result<std::optional<std::string>> GgufHeader::text(std::string_view key) const 
 Result<std::optional<uint64_t>> GgufHeader::number(std::string_view key) const {
     const auto it = values_.find(key);
     if (it == values_.end()) return std::optional<uint64_t>{};
-    if (it->second.is_array || !it->second.integral) return Error{fmt::format("model {}: key '{}' must be a whole number", name_, key)};
+    if (it->second.is_array || !it->second.integral)
+        return Error{fmt::format("model {}: key '{}' must be a whole number", name_, key)};
     return std::optional{it->second.numbers[0]};
 }
 

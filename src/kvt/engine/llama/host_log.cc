@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <cstring>
 #include <deque>
 #include <mutex>
 #include <stdexcept>
@@ -50,8 +49,9 @@ thread_local int throwing_depth = 0;
 
 void on_abort(const char * message) {
     if (throwing_depth > 0) throw std::runtime_error(message);
-    // On another thread nothing can be unwound; ggml ends the process when this returns, so the reason must be seen now.
-    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, message, std::strlen(message));
+    // Outside of a guard nothing can be unwound; ggml ends the process when this returns, so the reason must be seen now.
+    const std::string           line    = std::string(message) + "\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
 }  // namespace
@@ -60,6 +60,7 @@ void start_llama() {
     static std::once_flag once;
     std::call_once(once, [] {
         llama_log_set([](ggml_log_level level, const char * text, void *) { collector().add(level, text); }, nullptr);
+        ggml_set_abort_callback(on_abort);
         llama_backend_init();
     });
 }
@@ -83,12 +84,8 @@ std::string host_complaints() {
     return out;
 }
 
-AssertionsThrow::AssertionsThrow() {
-    if (throwing_depth++ == 0) ggml_set_abort_callback(on_abort);
-}
+AssertionsThrow::AssertionsThrow() { ++throwing_depth; }
 
-AssertionsThrow::~AssertionsThrow() {
-    if (--throwing_depth == 0) ggml_set_abort_callback(nullptr);
-}
+AssertionsThrow::~AssertionsThrow() { --throwing_depth; }
 
 }  // namespace kvt

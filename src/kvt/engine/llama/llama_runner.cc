@@ -87,6 +87,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<ModelRunner> make_runner(std::shared_ptr<const LoadedModel> model) { return std::make_unique<LlamaRunner>(std::move(model)); }
+std::unique_ptr<ModelRunner> make_runner(std::shared_ptr<const LoadedModel> model) {
+    return std::make_unique<LlamaRunner>(std::move(model));
+}
 
 }  // namespace kvt

@@ -23,9 +23,9 @@ struct LoadedModel {
     std::string                                     path;
     ModelInfo                                       info;
     std::unique_ptr<llama_model, LlamaModelDeleter> model;
-    const llama_vocab *                             vocab     = nullptr;
-    Plugin *                                        plugin    = nullptr;  // null: plan sessions are refused
-    std::string                                     no_plugin;            // why, in words
+    const llama_vocab *                             vocab  = nullptr;
+    Plugin *                                        plugin = nullptr;  // null: plan sessions are refused
+    std::string                                     no_plugin;         // why, in words
     int                                             n_threads = 1;
 };
 

@@ -40,7 +40,8 @@ private:
 
 class LlamaSession final : public Session {
 public:
-    LlamaSession(std::shared_ptr<const LoadedModel> model, const SessionOptions & options, std::unique_ptr<llama_context, ContextDeleter> context)
+    LlamaSession(std::shared_ptr<const LoadedModel> model, const SessionOptions & options,
+                 std::unique_ptr<llama_context, ContextDeleter> context)
         : model_(std::move(model)), options_(options), context_(std::move(context)) {
         const auto n = static_cast<size_t>(options_.n_batch);
         positions_.resize(n);
@@ -58,7 +59,8 @@ public:
 
     Status decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) override {
         if (tokens.size() > static_cast<size_t>(options_.n_ctx - position_)) {
-            return Error{fmt::format("context full: {} tokens after position {} do not fit in {} cells", tokens.size(), position_, options_.n_ctx)};
+            return Error{fmt::format("context full: {} tokens after position {} do not fit in {} cells", tokens.size(), position_,
+                                     options_.n_ctx)};
         }
         const int n_vocab = llama_vocab_n_tokens(model_->vocab);
         for (const Token t : tokens) {
@@ -132,10 +134,12 @@ private:
 };
 
 Status check_options(const LoadedModel & model, const SessionOptions & options) {
-    if (options.n_ctx < 1 || options.n_ctx > kMaxContext) return Error{fmt::format("n_ctx {} is not in 1 .. {}", options.n_ctx, kMaxContext)};
+    if (options.n_ctx < 1 || options.n_ctx > kMaxContext)
+        return Error{fmt::format("n_ctx {} is not in 1 .. {}", options.n_ctx, kMaxContext)};
     if (options.n_batch < 1) return Error{fmt::format("n_batch {} must be at least 1", options.n_batch)};
     if (options.n_ubatch < 1) return Error{fmt::format("n_ubatch {} must be at least 1", options.n_ubatch)};
-    if (options.tap && !options.plan) return Error{"a tap needs a plan session (an all-f16 plan will do): the reference runs outside the plugin"};
+    if (options.tap && !options.plan)
+        return Error{"a tap needs a plan session (an all-f16 plan will do): the reference runs outside the plugin"};
     if (!options.plan) return ok_status();
     if (model.plugin == nullptr) return Error{fmt::format("a plan cannot run on model {}: {}", model.path, model.no_plugin)};
     return check_plan_for_model(*options.plan, model.info);
@@ -164,12 +168,12 @@ Result<std::unique_ptr<Session>> open_session(std::shared_ptr<const LoadedModel>
     params.n_threads               = n_threads;
     params.n_threads_batch         = n_threads;
     params.flash_attn_type         = LLAMA_FLASH_ATTN_TYPE_ENABLED;
-    params.type_k = params.type_v  = GGML_TYPE_F16;
-    params.offload_kqv             = options.plan.has_value();  // off: the cache lives in CPU buffers and stock kernels run
-    params.op_offload              = false;
-    params.swa_full                = false;  // as the llama.cpp programs run
-    params.no_perf                 = true;
-    params.abort_callback          = [](void *) { return interrupted(); };
+    params.type_k = params.type_v = GGML_TYPE_F16;
+    params.offload_kqv            = options.plan.has_value();  // off: the cache lives in CPU buffers and stock kernels run
+    params.op_offload             = false;
+    params.swa_full               = false;  // as the llama.cpp programs run
+    params.no_perf                = true;
+    params.abort_callback         = [](void *) { return interrupted(); };
 
     clear_host_log();
     std::unique_ptr<llama_context, ContextDeleter> context;
@@ -183,7 +187,8 @@ Result<std::unique_ptr<Session>> open_session(std::shared_ptr<const LoadedModel>
     if (context == nullptr) {
         if (options.plan) why = model->plugin->last_error();
         if (why.empty()) why = host_complaints();
-        return Error{fmt::format("cannot make a context of {} cells on {}: {}", options.n_ctx, model->path, why.empty() ? "no reason given" : why)};
+        return Error{fmt::format("cannot make a context of {} cells on {}: {}", options.n_ctx, model->path,
+                                 why.empty() ? "no reason given" : why)};
     }
     return std::unique_ptr<Session>(std::make_unique<LlamaSession>(std::move(model), options, std::move(context)));
 }

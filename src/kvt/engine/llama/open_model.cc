@@ -21,7 +21,10 @@ namespace {
 Error load_error(const std::string & path, std::string_view why) {
     const std::string said = host_complaints();
     if (interrupted()) return Error{"interrupted while loading the model"};
-    return Error{fmt::format("llama.cpp cannot load {}: {}", path, !said.empty() ? said : !why.empty() ? why : "no reason given")};
+    return Error{fmt::format("llama.cpp cannot load {}: {}", path,
+                             !said.empty()  ? said
+                             : !why.empty() ? why
+                                            : "no reason given")};
 }
 
 // With the plugin's device the cache of every layer belongs to it (unless a session keeps it on the CPU); the weights stay in
@@ -46,18 +49,20 @@ Status load_weights(LoadedModel & loaded) {
 
 Status check_model(const LoadedModel & loaded) {
     const llama_model * model = loaded.model.get();
-    const char *        what  = llama_model_is_recurrent(model)    ? "recurrent: it keeps no KV cache"
-                                : llama_model_is_hybrid(model)     ? "hybrid: some layers keep no KV cache"
-                                : llama_model_is_diffusion(model)  ? "a diffusion model: it keeps no KV cache"
-                                : llama_model_has_encoder(model)   ? "an encoder-decoder"
-                                : !llama_model_has_decoder(model)  ? "an encoder: it keeps no KV cache"
-                                                                   : nullptr;
-    if (what != nullptr) return Error{fmt::format("model {}: architecture '{}' is {}; not supported", loaded.path, loaded.info.arch, what)};
+    const char *        what  = llama_model_is_recurrent(model)   ? "recurrent: it keeps no KV cache"
+                                : llama_model_is_hybrid(model)    ? "hybrid: some layers keep no KV cache"
+                                : llama_model_is_diffusion(model) ? "a diffusion model: it keeps no KV cache"
+                                : llama_model_has_encoder(model)  ? "an encoder-decoder"
+                                : !llama_model_has_decoder(model) ? "an encoder: it keeps no KV cache"
+                                                                  : nullptr;
+    if (what != nullptr)
+        return Error{fmt::format("model {}: architecture '{}' is {}; not supported", loaded.path, loaded.info.arch, what)};
     if (llama_model_n_layer(model) != loaded.info.n_layer) {
-        return Error{fmt::format("model {}: llama.cpp counts {} layers, the header {}; not supported", loaded.path, llama_model_n_layer(model),
-                                 loaded.info.n_layer)};
+        return Error{fmt::format("model {}: llama.cpp counts {} layers, the header {}; not supported", loaded.path,
+                                 llama_model_n_layer(model), loaded.info.n_layer)};
     }
-    if (llama_vocab_n_tokens(llama_model_get_vocab(model)) < 1 || llama_vocab_type(llama_model_get_vocab(model)) == LLAMA_VOCAB_TYPE_NONE) {
+    if (llama_vocab_n_tokens(llama_model_get_vocab(model)) < 1 ||
+        llama_vocab_type(llama_model_get_vocab(model)) == LLAMA_VOCAB_TYPE_NONE) {
         return Error{fmt::format("model {}: it has no vocabulary", loaded.path)};
     }
     return ok_status();

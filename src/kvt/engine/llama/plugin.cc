@@ -33,13 +33,15 @@ public:
         ggml_backend_reg_t reg = ggml_backend_load(path.c_str());
         if (reg == nullptr) {
             const std::string why = host_complaints();
-            return Error{fmt::format("cannot load plugin {}: {}", path, why.empty() ? "ggml refused it; was it built for this llama.cpp?" : why)};
+            return Error{fmt::format("cannot load plugin {}: {}", path,
+                                     why.empty() ? "ggml refused it; was it built for this llama.cpp?" : why)};
         }
         auto plugin   = std::unique_ptr<LoadedPlugin>(new LoadedPlugin);
         plugin->path_ = path;
-        const bool all = plugin->bind(reg, "kvt_set_plan", plugin->set_plan_) && plugin->bind(reg, "kvt_set_tap", plugin->set_tap_) &&
-                         plugin->bind(reg, "kvt_describe", plugin->describe_) && plugin->bind(reg, "kvt_self_test", plugin->self_test_) &&
-                         plugin->bind(reg, "kvt_last_error", plugin->last_error_) && ggml_backend_reg_dev_count(reg) > 0;
+        const bool all =
+            plugin->bind(reg, "kvt_set_plan", plugin->set_plan_) && plugin->bind(reg, "kvt_set_tap", plugin->set_tap_) &&
+            plugin->bind(reg, "kvt_describe", plugin->describe_) && plugin->bind(reg, "kvt_self_test", plugin->self_test_) &&
+            plugin->bind(reg, "kvt_last_error", plugin->last_error_) && ggml_backend_reg_dev_count(reg) > 0;
         if (!all) return Error{fmt::format("plugin {} is another version: it lacks entry points of this kvtuner", path)};
         plugin->device_ = ggml_backend_reg_dev_get(reg, 0);
         return plugin;
@@ -113,7 +115,9 @@ Result<std::string> find_plugin() {
     }
     std::error_code error;
     const fs::path  program = fs::read_symlink("/proc/self/exe", error);
-    if (error) return Error{fmt::format("cannot find the plugin: /proc/self/exe: {}; set KVT_PLUGIN to the path of {}", error.message(), kFileName)};
+    if (error)
+        return Error{fmt::format("cannot find the plugin: /proc/self/exe: {}; set KVT_PLUGIN to the path of {}", error.message(),
+                                 kFileName)};
     const fs::path           folder = program.parent_path();
     std::vector<std::string> looked;
     for (const fs::path & place : {folder, folder / ".." / "lib" / "kvtuner", folder / ".." / "bin"}) {

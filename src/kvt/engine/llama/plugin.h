@@ -18,10 +18,10 @@ Result<std::string> find_plugin();
 
 class Plugin {
 public:
-    virtual ~Plugin() = default;
-    virtual const std::string &   path() const      = 0;
-    virtual std::string           describe() const  = 0;  // JSON text, see plugin_api.h
-    virtual ggml_backend_device * device() const    = 0;
+    virtual ~Plugin()                                = default;
+    virtual const std::string &   path() const       = 0;
+    virtual std::string           describe() const   = 0;  // JSON text, see plugin_api.h
+    virtual ggml_backend_device * device() const     = 0;
     virtual std::string           last_error() const = 0;
 
     struct SelfTest {

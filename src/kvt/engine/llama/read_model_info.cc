@@ -13,7 +13,7 @@ namespace kvt {
 
 namespace {
 
-constexpr uint64_t kMaxLayers = 512;    // llama.cpp's own array bound
+constexpr uint64_t kMaxLayers = 512;  // llama.cpp's own array bound
 constexpr uint64_t kMaxHeads  = 4096;
 constexpr uint64_t kMaxWidth  = 1 << 20;
 
@@ -49,7 +49,7 @@ public:
     }
 
 private:
-    Error bad(std::string_view what) const { return Error{fmt::format("model {}: {}", path_, what)}; }
+    Error       bad(std::string_view what) const { return Error{fmt::format("model {}: {}", path_, what)}; }
     std::string key(std::string_view tail) const { return fmt::format("{}.{}", arch_, tail); }
 
     Status identity(ModelInfo & info) {
@@ -79,7 +79,8 @@ private:
             return bad(fmt::format("architecture '{}' has {} ({}); this is not supported yet", arch_, f.what, full));
         }
         KVT_TRY(const auto causal, header_.number(key("attention.causal")));
-        if (causal.has_value() && *causal == 0) return bad(fmt::format("architecture '{}' is an encoder: it keeps no KV cache", arch_));
+        if (causal.has_value() && *causal == 0)
+            return bad(fmt::format("architecture '{}' is an encoder: it keeps no KV cache", arch_));
         return ok_status();
     }
 
@@ -89,8 +90,8 @@ private:
         if (values.empty()) return std::optional<uint64_t>{};
         for (size_t i = 0; i < values.size(); ++i) {
             if (values[i] != values[0]) {
-                return bad(fmt::format("{} differs between layers ({} in layer 0, {} in layer {}); this is not supported yet", key(tail),
-                                       values[0], values[i], i));
+                return bad(fmt::format("{} differs between layers ({} in layer 0, {} in layer {}); this is not supported yet",
+                                       key(tail), values[0], values[i], i));
             }
         }
         if (values[0] < 1 || values[0] > max) return bad(fmt::format("{} is {}, expected 1 to {}", key(tail), values[0], max));
@@ -106,7 +107,8 @@ private:
     Status shape(ModelInfo & info) const {
         KVT_TRY(const uint64_t layers, needed("block_count", kMaxLayers));
         KVT_TRY(const auto extra, header_.number(key("nextn_predict_layers")));
-        if (extra.value_or(0) >= layers) return bad(fmt::format("{} is {} of {} layers", key("nextn_predict_layers"), *extra, layers));
+        if (extra.value_or(0) >= layers)
+            return bad(fmt::format("{} is {} of {} layers", key("nextn_predict_layers"), *extra, layers));
         KVT_TRY(const uint64_t width, needed("embedding_length", kMaxWidth));
         KVT_TRY(const uint64_t heads, needed("attention.head_count", kMaxHeads));
         KVT_TRY(const auto kv_heads, uniform("attention.head_count_kv", kMaxHeads));

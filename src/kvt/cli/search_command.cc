@@ -1,0 +1,44 @@
+// kvtuner search: the frontier of bits and KL divergence over layer groups.
+#include <fmt/format.h>
+
+#include "kvt/cli/commands.h"
+#include "kvt/cli/stage_options.h"
+#include "kvt/cli/terminal_progress.h"
+#include "kvt/report/study_text.h"
+
+namespace kvt::cli {
+
+namespace {
+
+Result<int> run_search_command(const StageOptions & o, const std::string & groups_path) {
+    KVT_TRY(const LayerGroups groups, read_artefact(groups_path, parse_groups));
+    KVT_TRY(const ScoringText text, search_text(o));
+    KVT_TRY(const auto model, open_stage_model(o));
+    TerminalProgress progress;
+    KVT_TRY(const Study study, search_stage(*model, groups, text, o.search(), o.output, o.redo(), progress));
+    KVT_TRY(const Choice choice, choose_plan(study, o.budget()));
+    fmt::print("{}", o.json ? write_record(study) : study_text(study, choice.evaluation) + "\nChosen: " + choice.why + ".\n");
+    return 0;
+}
+
+}  // namespace
+
+void add_search(Commands & commands) {
+    auto       o      = std::make_shared<StageOptions>();
+    auto       groups = std::make_shared<std::string>();
+    CLI::App * app    = commands.app.add_subcommand("search", "Search plans over layer groups with NSGA-II");
+    app->add_option("groups", *groups, "File of kvtuner cluster")->required();
+    model_options(app, o);
+    search_options(app, o);
+    budget_options(app, o);
+    app->add_option("-o,--output", o->output, "Study file to write, and to resume from")->required();
+    output_options(app, o);
+    app->footer(R"(Every plan is scored whole: KL divergence of its next-token distributions from the f16 cache's.
+Examples:
+  kvtuner search groups.json -m model.gguf -o study.json
+  kvtuner search groups.json -m model.gguf -o study.json --generations 12 --bits 5
+)");
+    app->callback([&commands, o, groups] { commands.action = [o, groups] { return run_search_command(*o, *groups); }; });
+}
+
+}  // namespace kvt::cli

@@ -1,0 +1,97 @@
+#include "kvt/cli/stage_options.h"
+
+#include <fmt/format.h>
+
+#include "kvt/cli/prompts.h"
+#include "kvt/cli/shipped_data.h"
+#include "kvt/engine/llama/open_model.h"
+
+namespace kvt::cli {
+
+namespace {
+
+constexpr const char * kDefaultPrompts = "gsm8k_train_20.jsonl";
+constexpr const char * kDefaultSearch  = "wikitext2/wiki.valid.head.raw";
+constexpr const char * kDefaultCheck   = "wikitext2/wiki.test.head.raw";
+
+Result<ScoringText> scoring_text(const std::string & given, const char * shipped, int n_ctx, int chunks, int threads) {
+    std::string path = given;
+    if (path.empty()) {
+        KVT_TRY(path, shipped_data(shipped));
+    }
+    ScoringText text;
+    KVT_TRY(text.text, read_file(path));
+    if (text.text.empty()) return Error{fmt::format("the text {} is empty", path)};
+    text.chunk_tokens = n_ctx;
+    text.max_chunks   = chunks;
+    text.n_threads    = threads;
+    return text;
+}
+
+}  // namespace
+
+Budget StageOptions::budget() const {
+    Budget b;
+    if (max_bits > 0) b.max_bits = max_bits;
+    if (max_kld > 0) b.max_kld = max_kld;
+    return b;
+}
+
+void model_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
+    app->add_option("-m,--model", o->model, "GGUF model")->required();
+    app->add_option("-t,--threads", o->threads, "Threads; 0: one per core")->check(CLI::Range(0, 4096))->capture_default_str();
+    app->add_option("--plugin", o->plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
+}
+
+void profile_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
+    app->add_option("--mode", o->mode, "Quantization mode: kivi or per-token")->capture_default_str();
+    app->add_option("--prompts-file", o->prompts_file, "Calibration prompts (.jsonl or text); default: 20 GSM8K training questions that come with kvtuner");
+    app->add_option("--prompts", o->n_prompts, "How many prompts, 0 for all")->check(CLI::Range(0, 1 << 20))->capture_default_str();
+    app->add_option("--generate", o->n_generate, "Tokens to generate per prompt")->check(CLI::Range(1, 1 << 16))->capture_default_str();
+}
+
+void search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
+    app->add_option("--text", o->text, "Text to search on; default: the head of WikiText-2 validation that comes with kvtuner");
+    app->add_option("-c,--ctx", o->n_ctx, "Tokens per chunk of text")->check(CLI::Range(16, 1 << 24))->capture_default_str();
+    app->add_option("--chunks", o->chunks, "Chunks per evaluation")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+    app->add_option("--population", o->population, "Plans per generation, a multiple of 4")->check(CLI::Range(8, 100000))->capture_default_str();
+    app->add_option("--generations", o->generations, "Generations of NSGA-II")->check(CLI::Range(1, 100000))->capture_default_str();
+    app->add_option("--seed", o->seed, "Seed of the search")->check(CLI::Range(uint64_t{0}, uint64_t{0xffffffff}))->capture_default_str();
+}
+
+void budget_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
+    app->add_option("--bits", o->max_bits, "Largest effective bits per element, scales and open blocks included")->check(CLI::Range(0.1, 16.0));
+    app->add_option("--max-kld", o->max_kld, "Largest KL divergence, nats")->check(CLI::PositiveNumber);
+}
+
+void output_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
+    app->add_flag("--json", o->json, "Print the record as JSON");
+    app->add_flag("--fresh", o->fresh, "Redo, even if the output exists");
+}
+
+Result<std::unique_ptr<ModelRunner>> open_stage_model(const StageOptions & o) { return open_model(o.model, {o.plugin, UsePlugin::required, o.threads}); }
+
+Result<ProfileStage> profile_inputs(const StageOptions & o) {
+    ProfileStage stage;
+    std::string  path = o.prompts_file;
+    if (path.empty()) {
+        KVT_TRY(path, shipped_data(kDefaultPrompts));
+    }
+    KVT_TRY(stage.prompts, load_prompts(path, o.n_prompts));
+    KVT_TRY(stage.options.mode, parse_mode(o.mode));
+    if (stage.options.mode == Mode::custom) return Error{"--mode custom: the profile needs kivi or per-token"};
+    stage.options.n_generate = o.n_generate;
+    stage.options.n_threads  = o.threads;
+    return stage;
+}
+
+Result<ScoringText> search_text(const StageOptions & o) { return scoring_text(o.text, kDefaultSearch, o.n_ctx, o.chunks, o.threads); }
+
+Result<ScoringText> check_text(const StageOptions & o) { return scoring_text(o.check_text, kDefaultCheck, o.n_ctx, o.check_chunks, o.threads); }
+
+Status write_output(const std::string & path, const std::string & text) {
+    if (path.empty()) return ok_status();
+    return write_file_atomic(path, text);
+}
+
+}  // namespace kvt::cli

@@ -1,0 +1,64 @@
+// Options that tune and the subcommands of single stages share, and how they become stage inputs.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "kvt/engine/model_runner.h"
+#include "kvt/tuner/pipeline.h"
+
+namespace kvt::cli {
+
+// --- Interface ---
+
+struct StageOptions {
+    std::string model, plugin, output, mode = "kivi", prompts_file, text, check_text;
+    int         n_prompts = 20, n_generate = 32, chunks = 4, check_chunks = 12, n_ctx = 512, threads = 0;
+    int         population = 24, generations = 4;
+    uint64_t    seed = 1;
+    double      max_bits = 0, max_kld = 0;  // 0: not given
+    bool        fresh = false, json = false;
+
+    Redo   redo() const { return fresh ? Redo::yes : Redo::no; }
+    Budget budget() const;
+    SearchOptions search() const { return {population, generations, seed}; }
+};
+
+void model_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void profile_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void budget_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void output_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+
+Result<std::unique_ptr<ModelRunner>> open_stage_model(const StageOptions & o);
+Result<ProfileStage>                 profile_inputs(const StageOptions & o);
+Result<ScoringText>                  search_text(const StageOptions & o);
+Result<ScoringText>                  check_text(const StageOptions & o);
+
+// Reads an artefact of another stage; the error names the file.
+template <class Record>
+Result<Record> read_artefact(const std::string & path, Result<Record> (*parse)(std::string_view));
+
+// Writes to `path` if it is not empty. Errors: cannot write.
+Status write_output(const std::string & path, const std::string & text);
+
+}  // namespace kvt::cli
+
+// --- Implementation ---
+
+#include "kvt/base/file_io.h"
+
+namespace kvt::cli {
+
+template <class Record>
+Result<Record> read_artefact(const std::string & path, Result<Record> (*parse)(std::string_view)) {
+    KVT_TRY(const std::string text, read_file(path));
+    auto record = parse(text);
+    if (!record.ok()) return Error{path + ": " + record.error().message};
+    return std::move(*record);
+}
+
+}  // namespace kvt::cli

@@ -1,0 +1,21 @@
+// Tables of the tuner's artefacts for the terminal.
+#pragma once
+
+#include <string>
+
+#include "kvt/tuner/records.h"
+
+namespace kvt::cli {
+
+// --- Interface ---
+
+std::string sensitivity_text(const SensitivityTable & table);  // e_o of every layer and pair
+std::string candidates_text(const CandidateSets & sets);
+std::string groups_text(const LayerGroups & groups);
+std::string held_out_text(const HeldOutCheck & check);
+// Bits of K and V by layer, one character each: "K 8844..." over "V 4422...".
+std::string plan_strip(const std::vector<PairBits> & pairs);
+// What to type to use a plan file with stock llama.cpp programs.
+std::string next_steps(const std::string & model_path, const std::string & plan_path, const std::string & plugin_path);
+
+}  // namespace kvt::cli

@@ -1,0 +1,51 @@
+// The stages in order, each writing its artefact to a file and skipping itself when the file was made from equal inputs.
+// The only place that sees all stages, and where evaluation becomes the search's objective.
+//
+// Every artefact carries inputs_sha256, a hash of everything its values depend on. A file made from other inputs is not
+// overwritten unless Redo::yes: the message says which file and what to do.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kvt/base/progress.h"
+#include "kvt/engine/model_runner.h"
+#include "kvt/tuner/profile/profile.h"
+#include "kvt/tuner/records.h"
+#include "kvt/tuner/search/front.h"
+#include "kvt/tuner/search/search.h"
+
+namespace kvt {
+
+// --- Interface ---
+
+enum class Redo : uint8_t { no, yes };
+
+struct ProfileStage {
+    std::vector<std::string> prompts;
+    ProfileOptions           options;
+};
+
+// Per-prompt results wait in the folder `<path>.parts` until the table is complete.
+Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage & stage, const std::string & path, Redo redo, Progress & progress);
+
+// A text to measure KLD on.
+struct ScoringText {
+    std::string text;
+    int         chunk_tokens = 512, max_chunks = 4;
+    int         n_threads    = 0;
+};
+
+// Resumes an unfinished study of equal inputs: plans scored before are not scored again.
+Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text, const SearchOptions & options,
+                           const std::string & path, Redo redo, Progress & progress);
+
+// The chosen plan and its uniform rivals on text that the search did not see. Rivals: KV8 K8V4 K4V8 KV4 K4V2.
+Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, const Choice & choice, const ScoringText & text,
+                                 const std::string & path, Redo redo, Progress & progress);
+
+// The plan file's content: formats of the chosen evaluation, what was measured on held-out text, where it came from.
+PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check, const SensitivityTable & table,
+                            const std::string & tool_version);
+
+}  // namespace kvt

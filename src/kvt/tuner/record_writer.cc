@@ -1,0 +1,117 @@
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "kvt/tuner/records.h"
+
+namespace kvt {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// JSON has no NaN: an unknown figure is null.
+Json figure(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
+
+Json head(const char * kind, const ModelInfo & m, Mode mode, const std::string & inputs) {
+    Json j;
+    j["schema"]         = std::string("kvtuner.") + kind;
+    j["schema_version"] = 1;
+    j["model"] = {{"name", m.name},     {"arch", m.arch},             {"file_sha256", m.file_sha256}, {"n_layer", m.n_layer},
+                  {"n_kv_heads", m.n_kv_heads}, {"head_dim_k", m.head_dim_k}, {"head_dim_v", m.head_dim_v}};
+    j["mode"]          = mode_name(mode);
+    j["inputs_sha256"] = inputs;
+    return j;
+}
+
+Json pair_names(const std::vector<int> & pairs) {
+    Json j = Json::array();
+    for (const int p : pairs) j.push_back(pair_name(kPairs[static_cast<size_t>(p)].k, kPairs[static_cast<size_t>(p)].v));
+    return j;
+}
+
+Json pair_names(const std::vector<PairBits> & pairs) {
+    Json j = Json::array();
+    for (const PairBits & p : pairs) j.push_back(pair_name(p.k, p.v));
+    return j;
+}
+
+Json groups_json(const std::vector<LayerGroup> & groups) {
+    Json j = Json::array();
+    for (const LayerGroup & g : groups) j.push_back({{"layers", g.layers}, {"pairs", pair_names(g.pairs)}, {"e_o", g.e_o}});
+    return j;
+}
+
+std::string text_of(const Json & j) { return j.dump(1) + "\n"; }
+
+}  // namespace
+
+std::string write_record(const SensitivityTable & t) {
+    Json j           = head("sensitivity", t.model, t.mode, t.inputs_sha256);
+    j["eps"]         = t.eps;
+    j["n_prompts"]   = t.n_prompts;
+    j["n_generated"] = t.n_generated;
+    j["n_tokens"]    = t.n_tokens;
+    j["data_sha256"] = t.data_sha256;
+    j["layers"]      = Json::array();
+    for (const LayerErrors & l : t.layers) {
+        j["layers"].push_back({{"layer", l.layer}, {"e_k", l.e_k}, {"e_v", l.e_v}, {"e_a", l.e_a}, {"e_o", l.e_o}, {"e_k_head", l.e_k_head},
+                               {"e_v_head", l.e_v_head}, {"e_a_head", l.e_a_head}, {"e_o_head", l.e_o_head}});
+    }
+    return text_of(j);
+}
+
+std::string write_record(const CandidateSets & c) {
+    Json j      = head("candidates", c.model, c.mode, c.inputs_sha256);
+    j["layers"] = Json::array();
+    for (const LayerCandidates & l : c.layers) j["layers"].push_back({{"layer", l.layer}, {"pairs", pair_names(l.pairs)}});
+    return text_of(j);
+}
+
+std::string write_record(const LayerGroups & g) {
+    Json j           = head("groups", g.model, g.mode, g.inputs_sha256);
+    j["eps"]         = g.eps;
+    j["min_samples"] = g.min_samples;
+    j["groups"]      = groups_json(g.groups);
+    return text_of(j);
+}
+
+std::string write_record(const Study & s) {
+    Json j            = head("study", s.model, s.mode, s.inputs_sha256);
+    j["seed"]         = s.seed;
+    j["population"]   = s.population;
+    j["generations"]  = s.generations;
+    j["chunk_tokens"] = s.chunk_tokens;
+    j["n_chunks"]     = s.n_chunks;
+    j["at_tokens"]    = s.at_tokens;
+    j["floor"]        = s.floor;
+    j["data_sha256"]  = s.data_sha256;
+    j["complete"]     = s.complete;
+    j["cluster_eps"]  = s.groups.eps;
+    j["groups"]       = groups_json(s.groups.groups);
+    j["evaluations"]  = Json::array();
+    for (const Evaluation & e : s.evaluations) {
+        j["evaluations"].push_back({{"label", e.label}, {"payload_bits", e.payload_bits}, {"effective_bits", e.effective_bits}, {"kld", e.kld},
+                                    {"kld_ci_low", figure(e.kld_ci_low)}, {"kld_ci_high", figure(e.kld_ci_high)}, {"choice", e.choice}, {"pairs", pair_names(e.pairs)}});
+    }
+    j["front"] = s.front;
+    return text_of(j);
+}
+
+std::string write_record(const HeldOutCheck & c) {
+    Json j            = head("held_out", c.model, c.mode, c.inputs_sha256);
+    j["data_sha256"]  = c.data_sha256;
+    j["chunk_tokens"] = c.chunk_tokens;
+    j["n_chunks"]     = c.n_chunks;
+    j["n_tokens"]     = c.n_tokens;
+    j["floor"]        = c.floor;
+    j["plans"]        = Json::array();
+    for (const CheckedPlan & p : c.plans) {
+        j["plans"].push_back({{"label", p.label}, {"payload_bits", p.payload_bits}, {"effective_bits", p.effective_bits}, {"kld", p.kld},
+                              {"kld_ci_low", figure(p.kld_ci_low)}, {"kld_ci_high", figure(p.kld_ci_high)}, {"p999", figure(p.p999)}, {"same_top", p.same_top},
+                              {"vs_tuned", p.vs_tuned}, {"vs_tuned_low", figure(p.vs_tuned_low)}, {"vs_tuned_high", figure(p.vs_tuned_high)}, {"pairs", pair_names(p.pairs)}});
+    }
+    return text_of(j);
+}
+
+}  // namespace kvt

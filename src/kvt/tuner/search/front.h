@@ -1,0 +1,29 @@
+// The Pareto front of a study and the choice of one plan on it.
+#pragma once
+
+#include <optional>
+
+#include "kvt/tuner/records.h"
+
+namespace kvt {
+
+// --- Interface ---
+
+// Indices of evaluations that no other beats in (effective bits, KLD), ascending bits; of equal plans the first. The all-f16
+// floor ("KV16") takes no part.
+std::vector<int> pareto_front(const std::vector<Evaluation> & evaluations);
+
+struct Budget {
+    std::optional<double> max_bits;  // effective bits at the study's at_tokens
+    std::optional<double> max_kld;
+};
+
+// "Nearly lossless" without a budget: KLD at most this many times the noise floor.
+inline constexpr double kNearlyLossless = 3.0;
+
+// With max_bits: the lowest KLD within it. With max_kld: the fewest bits within it. With both: the fewest bits that meet both.
+// With neither: the fewest bits whose KLD is within kNearlyLossless times the floor, else the lowest KLD.
+// Errors: nothing meets the budget; the message says what the study can offer.
+Result<Choice> choose_plan(const Study & study, const Budget & budget);
+
+}  // namespace kvt

@@ -1,0 +1,257 @@
+#include "kvt/tuner/search/search.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <memory>
+#include <set>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+// pagmo's headers are not ours to warn about.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#include <pagmo/algorithm.hpp>
+#include <pagmo/algorithms/nsga2.hpp>
+#include <pagmo/population.hpp>
+#include <pagmo/problem.hpp>
+#pragma GCC diagnostic pop
+
+#include "kvt/base/rng.h"
+#include "kvt/tuner/search/front.h"
+
+namespace kvt {
+
+namespace {
+
+using Choices = std::vector<int>;  // one index per group
+
+// Carries our Error through pagmo's loop, which knows exceptions only.
+struct SearchStopped : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// Pairs per layer as a text key, the identity of a plan.
+std::string key_of(const std::vector<PairBits> & pairs) {
+    std::string key;
+    for (const PairBits & p : pairs) key += fmt::format("{}.{} ", p.k, p.v);
+    return key;
+}
+
+class State {
+public:
+    State(Study study, Objective & objective, const SaveStudy & save, Progress & progress)
+        : study_(std::move(study)), objective_(objective), save_(save), progress_(progress) {
+        for (size_t i = 0; i < study_.evaluations.size(); ++i) known_[key_of(study_.evaluations[i].pairs)] = static_cast<int>(i);
+        for (const LayerGroup & group : study_.groups.groups) n_layers_ += group.layers.size();
+    }
+
+    Study &         study() { return study_; }
+    const LayerGroups & groups() const { return study_.groups; }
+
+    std::vector<PairBits> expand(const Choices & choice) const {
+        std::map<int, PairBits> by_layer;
+        for (size_t g = 0; g < choice.size(); ++g) {
+            const LayerGroup & group = study_.groups.groups[g];
+            for (const int layer : group.layers) by_layer[layer] = kPairs[static_cast<size_t>(group.pairs[static_cast<size_t>(choice[g])])];
+        }
+        std::vector<PairBits> pairs;
+        for (const auto & [layer, pair] : by_layer) pairs.push_back(pair);
+        return pairs;
+    }
+
+    std::vector<PairBits> uniform(PairBits pair) const { return std::vector<PairBits>(n_layers_, pair); }
+
+    // The evaluation of a plan, scored now if it is new.
+    Result<int> evaluate(const std::vector<PairBits> & pairs, const Choices & choice, const std::string & label) {
+        const std::string key = key_of(pairs);
+        if (const auto found = known_.find(key); found != known_.end()) {
+            // A uniform plan met by the search first still gets its name.
+            if (!label.empty()) study_.evaluations[static_cast<size_t>(found->second)].label = label;
+            if (counted_.insert(key).second) progress_.done(1);
+            return found->second;
+        }
+        if (interrupted()) return Error{"interrupted: run the same command again to go on"};
+        const PrecisionPlan plan = plan_of(study_.model, study_.mode, pairs);
+        KVT_TRY(const ObjectiveScore score, objective_.score(plan));
+        Evaluation e;
+        e.choice         = choice;
+        e.label          = label;
+        e.pairs          = pairs;
+        e.payload_bits   = payload_bits(plan);
+        e.effective_bits = plan_size(plan, static_cast<uint64_t>(study_.at_tokens)).effective_bits;
+        e.kld            = score.kld;
+        e.kld_ci_low     = score.ci_low;
+        e.kld_ci_high    = score.ci_high;
+        study_.evaluations.push_back(std::move(e));
+        const int index = static_cast<int>(study_.evaluations.size()) - 1;
+        known_[key]     = index;
+        if (label == "KV16") study_.floor = score.kld;
+        study_.front = pareto_front(study_.evaluations);
+        KVT_CHECK_OK(save_(study_));
+        counted_.insert(key);
+        progress_.done(1);
+        progress_.note(fmt::format("{} plans, {:.2f} bits {:.4f}", study_.evaluations.size(), study_.evaluations.back().effective_bits, score.kld));
+        return index;
+    }
+
+private:
+    Study                      study_;
+    Objective &                objective_;
+    const SaveStudy &          save_;
+    Progress &                 progress_;
+    std::map<std::string, int> known_;
+    std::set<std::string>      counted_;
+    size_t                     n_layers_ = 0;
+};
+
+// pagmo's problem: copied freely, so it only points to the state.
+struct GroupProblem {
+    std::shared_ptr<State> state;
+
+    pagmo::vector_double fitness(const pagmo::vector_double & x) const {
+        Choices choice;
+        for (const double v : x) choice.push_back(static_cast<int>(v));
+        const auto index = state->evaluate(state->expand(choice), choice, "");
+        if (!index.ok()) throw SearchStopped(index.error().message);
+        const Evaluation & e = state->study().evaluations[static_cast<size_t>(*index)];
+        return {e.kld, e.effective_bits};
+    }
+    pagmo::vector_double::size_type get_nobj() const { return 2; }
+    pagmo::vector_double::size_type get_nix() const { return state->groups().groups.size(); }
+    std::pair<pagmo::vector_double, pagmo::vector_double> get_bounds() const {
+        pagmo::vector_double low, high;
+        for (const LayerGroup & group : state->groups().groups) {
+            low.push_back(0.0);
+            high.push_back(static_cast<double>(group.pairs.size() - 1));
+        }
+        return {low, high};
+    }
+    template <class Archive>
+    void serialize(Archive &, unsigned) {}
+};
+
+// The candidate of `group` nearest to `pair`; of two equally near ones that with more key bits.
+int nearest(const LayerGroup & group, PairBits pair) {
+    int best = 0, best_distance = std::numeric_limits<int>::max();
+    for (size_t i = 0; i < group.pairs.size(); ++i) {
+        const PairBits c        = kPairs[static_cast<size_t>(group.pairs[i])];
+        const int      distance = std::abs(c.k - pair.k) + std::abs(c.v - pair.v);
+        if (distance < best_distance) {
+            best          = static_cast<int>(i);
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+// First population: uniform-like choices, then those with one group moved by one step, then random ones.
+std::vector<Choices> first_population(const LayerGroups & groups, const SearchOptions & options) {
+    const size_t         n = static_cast<size_t>(options.population);
+    std::vector<Choices> found;
+    const auto           add = [&](const Choices & c) {
+        if (found.size() < n && std::find(found.begin(), found.end(), c) == found.end()) found.push_back(c);
+    };
+    for (const PairBits & pair : kPairs) {
+        Choices c;
+        for (const LayerGroup & group : groups.groups) c.push_back(nearest(group, pair));
+        add(c);
+    }
+    SplitMix64   rng(options.seed);
+    const size_t n_uniform = found.size();
+    // Half of what is left: a uniform-like choice with some groups one step up or down.
+    for (int attempt = 0; attempt < 8 * options.population && found.size() < n_uniform + (n - n_uniform) / 2; ++attempt) {
+        Choices c = found[rng.below(n_uniform)];
+        for (size_t g = 0; g < c.size(); ++g) {
+            const int step = static_cast<int>(rng.below(3)) - 1;
+            c[g]           = std::clamp(c[g] + step, 0, static_cast<int>(groups.groups[g].pairs.size()) - 1);
+        }
+        add(c);
+    }
+    for (int attempt = 0; attempt < 8 * options.population && found.size() < n; ++attempt) {
+        Choices c;
+        for (const LayerGroup & group : groups.groups) c.push_back(static_cast<int>(rng.below(group.pairs.size())));
+        add(c);
+    }
+    while (found.size() < n) found.push_back(found[found.size() % n_uniform]);  // tiny spaces: duplicates cost nothing
+    return found;
+}
+
+Status check(const Study & study, const SearchOptions & options) {
+    if (options.population < 8 || options.population % 4 != 0) return Error{fmt::format("population {}: must be a multiple of 4, at least 8", options.population)};
+    if (options.generations < 1) return Error{fmt::format("generations {}: must be at least 1", options.generations)};
+    std::vector<int> layers;
+    for (const LayerGroup & group : study.groups.groups) {
+        if (group.layers.empty() || group.pairs.empty()) return Error{"a layer group is empty"};
+        layers.insert(layers.end(), group.layers.begin(), group.layers.end());
+    }
+    std::sort(layers.begin(), layers.end());
+    if (layers.empty() || std::adjacent_find(layers.begin(), layers.end()) != layers.end() || static_cast<int>(layers.size()) != study.model.n_layer) {
+        return Error{fmt::format("the layer groups do not cover the {} layers of the model once each", study.model.n_layer)};
+    }
+    return ok_status();
+}
+
+}  // namespace
+
+int max_evaluations(const SearchOptions & options) {
+    return static_cast<int>(kPairs.size()) + 1 + options.population * (options.generations + 1);
+}
+
+PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<PairBits> & pairs) {
+    PrecisionPlan plan;
+    plan.model = model;
+    plan.mode  = mode;
+    for (size_t i = 0; i < pairs.size(); ++i) {
+        LayerPlan layer;
+        layer.layer = layer.kv = static_cast<int>(i);
+        layer.k = mode_format(mode, Side::key, pairs[i].k, model.head_dim_k);
+        layer.v = mode_format(mode, Side::value, pairs[i].v, model.head_dim_v);
+        plan.layers.push_back(layer);
+    }
+    return plan;
+}
+
+Result<Study> run_search(Study start, Objective & objective, const SearchOptions & options, const SaveStudy & save, Progress & progress) {
+    KVT_CHECK_OK(check(start, options));
+    start.seed        = options.seed;
+    start.population  = options.population;
+    start.generations = options.generations;
+    start.complete    = false;
+    const auto state  = std::make_shared<State>(std::move(start), objective, save, progress);
+    progress.begin("search", max_evaluations(options));
+    const auto finish = [&](Result<Study> result) {
+        progress.end();
+        return result;
+    };
+
+    const auto floor = state->evaluate(state->uniform({16, 16}), {}, "KV16");
+    if (!floor.ok()) return finish(floor.error());
+    for (const PairBits & pair : kPairs) {
+        const auto done = state->evaluate(state->uniform(pair), {}, pair_name(pair.k, pair.v));
+        if (!done.ok()) return finish(done.error());
+    }
+    try {
+        const auto        seed = static_cast<unsigned>(options.seed);
+        pagmo::population population{pagmo::problem{GroupProblem{state}}, 0u, seed};
+        for (const Choices & choice : first_population(state->groups(), options)) {
+            population.push_back(pagmo::vector_double(choice.begin(), choice.end()));
+        }
+        // One group mutates per child on average; crossover and distribution indices are Deb's usual ones.
+        const double mutation = 1.0 / static_cast<double>(state->groups().groups.size());
+        pagmo::algorithm nsga2{pagmo::nsga2{static_cast<unsigned>(options.generations), 0.95, 10.0, mutation, 20.0, seed}};
+        population = nsga2.evolve(population);
+    } catch (const SearchStopped & e) {
+        return finish(Error{e.what()});
+    } catch (const std::exception & e) {
+        return finish(Error{fmt::format("the search failed: {}", e.what())});
+    }
+    state->study().complete = true;
+    state->study().front    = pareto_front(state->study().evaluations);
+    KVT_CHECK_OK(save(state->study()));
+    return finish(std::move(state->study()));
+}
+
+}  // namespace kvt
