@@ -17,8 +17,8 @@ const std::string kPath = std::string(KVT_TEST_ROOT) + "/golden/plan_v1.json";
 
 // KIVI formats of every width, one 16-bit layer, a sliding layer, a layer without a cache.
 PrecisionPlan golden_plan() {
-    PrecisionPlan plan = testing::example_plan(Mode::kivi);
-    plan.model.n_layer = 6;
+    PrecisionPlan plan   = testing::example_plan(Mode::kivi);
+    plan.model.n_layer   = 6;
     plan.layers[3].layer = 4;
     plan.layers[3].attn  = Attention::sliding;
     plan.layers.push_back({5, 4, Attention::full, f16_format(), f16_format()});

@@ -55,9 +55,10 @@ TEST(PlanProperty, ByteFlipsNeverCrash) {
 
 TEST(PlanProperty, SplicedTextNeverCrashes) {
     const std::string text = write_plan(testing::example_plan(Mode::kivi));
-    const char *      bits[] = {"{", "}", "[", "]", "\"", ",", ":", "null", "-1", "1e308", "99999999999999999999", "\\u0000", "\"layers\"", "{}", "true"};
-    SplitMix64        rng(12);
-    int               accepted = 0;
+    const char * bits[]    = {"{",       "}",          "[",  "]",   "\"", ",", ":", "null", "-1", "1e308", "99999999999999999999",
+                              "\\u0000", "\"layers\"", "{}", "true"};
+    SplitMix64   rng(12);
+    int          accepted = 0;
     for (int i = 0; i < 20000; ++i) {
         std::string  damaged = text;
         const size_t at      = rng.below(damaged.size());

@@ -21,7 +21,8 @@ inline PrecisionPlan example_plan(Mode mode = Mode::per_token_asym) {
     plan.model = example_model();
     plan.mode  = mode;
     for (int i = 0; i < 4; ++i) {
-        plan.layers.push_back({i, i, Attention::full, mode_format(mode, Side::key, pairs[i].k, 64), mode_format(mode, Side::value, pairs[i].v, 64)});
+        plan.layers.push_back({i, i, Attention::full, mode_format(mode, Side::key, pairs[i].k, 64),
+                               mode_format(mode, Side::value, pairs[i].v, 64)});
     }
     Measured m;
     m.metric      = "kld_mean";
@@ -48,8 +49,13 @@ inline PrecisionPlan random_plan(uint64_t seed) {
     const auto real = [&] { return (rng.uniform() - 0.3) * (rng.below(2) == 0 ? 1e-9 : 1e12); };
 
     PrecisionPlan plan;
-    plan.model = {"m\"\\/\n" + std::to_string(rng.next()), "arch", rng.below(4) == 0 ? "" : hash_of("0123456789abcdef"[rng.below(16)]),
-                  static_cast<int>(1 + rng.below(40)), static_cast<int>(1 + rng.below(9)), dim(), dim()};
+    plan.model = {"m\"\\/\n" + std::to_string(rng.next()),
+                  "arch",
+                  rng.below(4) == 0 ? "" : hash_of("0123456789abcdef"[rng.below(16)]),
+                  static_cast<int>(1 + rng.below(40)),
+                  static_cast<int>(1 + rng.below(9)),
+                  dim(),
+                  dim()};
     plan.mode  = static_cast<Mode>(rng.below(3));
 
     const auto format = [&](Side side) {
@@ -64,8 +70,8 @@ inline PrecisionPlan random_plan(uint64_t seed) {
     };
     for (int layer = 0; layer < plan.model.n_layer; ++layer) {
         if (rng.below(5) == 0 && !(layer == plan.model.n_layer - 1 && plan.layers.empty())) continue;  // layers without a cache
-        plan.layers.push_back({layer, static_cast<int>(plan.layers.size()), rng.below(3) == 0 ? Attention::sliding : Attention::full,
-                               format(Side::key), format(Side::value)});
+        plan.layers.push_back({layer, static_cast<int>(plan.layers.size()),
+                               rng.below(3) == 0 ? Attention::sliding : Attention::full, format(Side::key), format(Side::value)});
     }
     for (uint64_t i = rng.below(3); i > 0; --i) {
         Measured m;

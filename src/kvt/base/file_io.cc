@@ -23,7 +23,7 @@ public:
     ~Descriptor() {
         if (fd_ >= 0) ::close(fd_);
     }
-    Descriptor(const Descriptor &) = delete;
+    Descriptor(const Descriptor &)             = delete;
     Descriptor & operator=(const Descriptor &) = delete;
 
     int  get() const { return fd_; }

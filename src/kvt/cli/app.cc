@@ -65,7 +65,8 @@ int parse_and_run(int argc, const char * const * argv) {
     CLI::App app{kDescription, "kvtuner"};
     app.footer(kExamples);
     app.require_subcommand(1);
-    app.set_version_flag("--version", [] { return version_line(); }, "Print version, commit, llama.cpp version and ISA");
+    app.set_version_flag(
+        "--version", [] { return version_line(); }, "Print version, commit, llama.cpp version and ISA");
     app.set_help_flag("-h,--help", "Print this help");
     Commands commands{app, {}};
     add_commands(commands);
@@ -90,7 +91,8 @@ std::string version_line() {
         const auto about = nlohmann::json::parse((*plugin)->describe(), nullptr, false);
         if (about.is_object()) isa = about.value("isa", "unknown");
     }
-    return fmt::format("kvtuner {} ({}) llama.cpp {} isa {}", build_info::kVersion, build_info::kGitHash, build_info::kLlamaVersion, isa);
+    return fmt::format("kvtuner {} ({}) llama.cpp {} isa {}", build_info::kVersion, build_info::kGitHash,
+                       build_info::kLlamaVersion, isa);
 }
 
 int run(int argc, const char * const * argv) {

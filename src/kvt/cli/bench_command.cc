@@ -35,22 +35,34 @@ nlohmann::ordered_json speed_json(const Speed & s) {
 }
 
 void print_table(const Options & o, const ModelInfo & model, const std::vector<BenchRow> & rows) {
-    fmt::print("{}: {} repetitions, interleaved; tokens per second as median (min-max), x = against stock f16 in the same repetition\n\n", model.name,
-               o.bench.repetitions);
-    Table table({{"depth"}, {"cache", Align::left}, {"MiB"}, {fmt::format("prefill {}", kBenchPrefillTokens)}, {"x"},
-                 {fmt::format("generate {}", kBenchGenerateTokens)}, {"x"}});
+    fmt::print(
+        "{}: {} repetitions, interleaved; tokens per second as median (min-max), x = against stock f16 in the same "
+        "repetition\n\n",
+        model.name, o.bench.repetitions);
+    Table table({{"depth"},
+                 {"cache", Align::left},
+                 {"MiB"},
+                 {fmt::format("prefill {}", kBenchPrefillTokens)},
+                 {"x"},
+                 {fmt::format("generate {}", kBenchGenerateTokens)},
+                 {"x"}});
     for (const BenchRow & row : rows) {
-        table.row({std::to_string(row.depth), row.label, mib_text(row.kv_bytes), speed_text(row.prefill), fmt::format("{:.3f}", row.prefill.ratio),
-                   speed_text(row.generation), fmt::format("{:.3f}", row.generation.ratio)});
+        table.row({std::to_string(row.depth), row.label, mib_text(row.kv_bytes), speed_text(row.prefill),
+                   fmt::format("{:.3f}", row.prefill.ratio), speed_text(row.generation),
+                   fmt::format("{:.3f}", row.generation.ratio)});
     }
     fmt::print("{}", table.text());
 }
 
 nlohmann::ordered_json rows_json(const Options & o, const ModelInfo & model, const std::vector<BenchRow> & rows) {
-    nlohmann::ordered_json out{{"schema", "kvtuner.bench"},       {"schema_version", 1},
-                               {"model", model.name},              {"file_sha256", model.file_sha256},
-                               {"threads", o.bench.n_threads},     {"repetitions", o.bench.repetitions},
-                               {"prefill_tokens", kBenchPrefillTokens}, {"generate_tokens", kBenchGenerateTokens}};
+    nlohmann::ordered_json out{{"schema", "kvtuner.bench"},
+                               {"schema_version", 1},
+                               {"model", model.name},
+                               {"file_sha256", model.file_sha256},
+                               {"threads", o.bench.n_threads},
+                               {"repetitions", o.bench.repetitions},
+                               {"prefill_tokens", kBenchPrefillTokens},
+                               {"generate_tokens", kBenchGenerateTokens}};
     out["rows"] = nlohmann::ordered_json::array();
     for (const BenchRow & row : rows) {
         out["rows"].push_back({{"plan", row.label},
@@ -95,11 +107,14 @@ void add_bench(Commands & commands) {
         ->allow_extra_args(false)
         ->check(CLI::Range(0, kMaxDepth))
         ->capture_default_str();
-    app->add_option("-t,--threads", o->bench.n_threads, "Threads; 0: all cores")->check(CLI::Range(0, kMaxThreads))->capture_default_str();
+    app->add_option("-t,--threads", o->bench.n_threads, "Threads; 0: all cores")
+        ->check(CLI::Range(0, kMaxThreads))
+        ->capture_default_str();
     app->add_option("--reps", o->bench.repetitions, "Timed repetitions")->check(CLI::Range(1, 1000))->capture_default_str();
     app->add_flag("--force", o->force, "Accept plans made for another file of the same shape");
     app->add_flag("--json", o->json, "Print JSON");
-    app->footer(R"(Within each repetition every plan runs once, in turn. At each depth the cache is filled first, then 32 tokens are
+    app->footer(
+        R"(Within each repetition every plan runs once, in turn. At each depth the cache is filled first, then 32 tokens are
 generated one by one, then 512 are prefilled. Only ratios mean something across machines and days.
 
 Examples:

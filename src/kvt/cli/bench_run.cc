@@ -51,8 +51,8 @@ private:
         const int step = std::min(std::max(at_most, 1), kBenchPrefillTokens);
         for (int fed = 0; fed < n;) {
             if (interrupted()) return Error{"interrupted"};
-            const int now = std::min(step, n - fed);
-            const int at  = session.position();
+            const int  now  = std::min(step, n - fed);
+            const int  at   = session.position();
             const auto part = std::span<const Token>(tokens_).subspan(static_cast<size_t>(at), static_cast<size_t>(now));
             KVT_CHECK_OK(session.decode(part, at + now - 1, [](int, std::span<const float>) {}));
             fed += now;
@@ -74,8 +74,9 @@ Speed summarize(const std::vector<double> & samples, const std::vector<double> &
     return {percentile_sorted(sorted, 0.5), sorted.front(), sorted.back(), percentile_sorted(ratios, 0.5)};
 }
 
-Result<std::vector<BenchRow>> run_bench(ModelRunner & runner, const std::vector<BenchSubject> & subjects, const BenchOptions & options,
-                                        Progress & progress, const std::function<double()> & seconds) {
+Result<std::vector<BenchRow>> run_bench(ModelRunner & runner, const std::vector<BenchSubject> & subjects,
+                                        const BenchOptions & options, Progress & progress,
+                                        const std::function<double()> & seconds) {
     const int deepest = *std::max_element(options.depths.begin(), options.depths.end());
     const int n_ctx   = deepest + kBenchGenerateTokens + kBenchPrefillTokens;
 

@@ -44,8 +44,9 @@ struct BenchRow {
 // Rows by depth, then by subject. At each depth: fill the cache (not timed), generate 32 tokens one by one at that depth,
 // then prefill 512 more (at depth 0 into an empty cache). One untimed repetition comes first.
 // `seconds` is the clock. Errors: those of the session; "interrupted".
-Result<std::vector<BenchRow>> run_bench(ModelRunner & runner, const std::vector<BenchSubject> & subjects, const BenchOptions & options,
-                                        Progress & progress, const std::function<double()> & seconds);
+Result<std::vector<BenchRow>> run_bench(ModelRunner & runner, const std::vector<BenchSubject> & subjects,
+                                        const BenchOptions & options, Progress & progress,
+                                        const std::function<double()> & seconds);
 
 // Median, extremes, and the median of samples[i] / reference[i]. Both must have the same size, at least 1.
 Speed summarize(const std::vector<double> & samples, const std::vector<double> & reference);

@@ -20,11 +20,16 @@ bool wants_colour(std::FILE * stream) {
 
 const char * escape_code(Style style) {
     switch (style) {
-        case Style::strong: return "\033[1m";
-        case Style::good: return "\033[32m";
-        case Style::warning: return "\033[33m";
-        case Style::error: return "\033[31m";
-        case Style::plain: break;
+        case Style::strong:
+            return "\033[1m";
+        case Style::good:
+            return "\033[32m";
+        case Style::warning:
+            return "\033[33m";
+        case Style::error:
+            return "\033[31m";
+        case Style::plain:
+            break;
     }
     return "";
 }

@@ -23,8 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr uint64_t kWantedMemory   = uint64_t(2) << 30;  // tuning a 135M model needs 0.6 GiB, a 0.5B one 1.3 GiB
-constexpr size_t   kBandwidthBytes = size_t(256) << 20;
+constexpr uint64_t kWantedMemory    = uint64_t(2) << 30;  // tuning a 135M model needs 0.6 GiB, a 0.5B one 1.3 GiB
+constexpr size_t   kBandwidthBytes  = size_t(256) << 20;
 constexpr int      kBandwidthPasses = 5;
 
 Check fine(std::string name, std::string found) { return {std::move(name), Check::State::ok, std::move(found), {}}; }
@@ -56,16 +56,17 @@ Check check_processor(const std::string & describe) {
     if (isas.empty()) return problem("processor", machine + ", ISA unknown", "the plugin tells the ISA: see the plugin line");
     const std::string found = fmt::format("{}, usable ISAs: {}", machine, fmt::join(isas, ", "));
     if (isas == std::vector<std::string>{"scalar"}) {
-        return problem("processor", found, "only the slow reference kernels can run: use a machine with AVX2 (x86-64 of 2013 or later)");
+        return problem("processor", found,
+                       "only the slow reference kernels can run: use a machine with AVX2 (x86-64 of 2013 or later)");
     }
     return fine("processor", found);
 }
 
 // The libllama that this process really runs on, not the one it was built with.
 Check check_llama() {
-    Dl_info     info{};
-    void *      symbol = ::dlsym(RTLD_DEFAULT, "llama_print_system_info");
-    const char  advice[] = "run scripts/llama_cpp.sh, then build kvtuner again";
+    Dl_info    info{};
+    void *     symbol   = ::dlsym(RTLD_DEFAULT, "llama_print_system_info");
+    const char advice[] = "run scripts/llama_cpp.sh, then build kvtuner again";
     if (symbol == nullptr || ::dladdr(symbol, &info) == 0 || info.dli_fname == nullptr) {
         return problem("llama.cpp", "libllama is not loaded", advice);
     }
@@ -93,7 +94,8 @@ Check check_programs() {
 Check check_plan_variable(const std::string & value) {
     const auto named = [&](const auto & result) {
         return result.ok() ? fine("KVT_PLAN", fmt::format("\"{}\" is a valid plan", value))
-                           : problem("KVT_PLAN", result.error().message, "unset KVT_PLAN, or set it to a plan file or a short form such as kivi:K8V4");
+                           : problem("KVT_PLAN", result.error().message,
+                                     "unset KVT_PLAN, or set it to a plan file or a short form such as kivi:K8V4");
     };
     if (looks_like_short_form(value)) return named(parse_short_form(value));
     if (value.starts_with("{")) return named(parse_plan(value));
@@ -105,8 +107,9 @@ Check check_plan_variable(const std::string & value) {
 Check check_memory_size() {
     const auto memory = find_memory();
     if (!memory.ok()) return problem("memory", memory.error().message, "is /proc mounted?");
-    const auto        gib   = [](uint64_t bytes) { return static_cast<double>(bytes) / static_cast<double>(uint64_t(1) << 30); };
-    const std::string found = fmt::format("{:.1f} GiB, {:.1f} GiB available", gib(memory->total_bytes), gib(memory->available_bytes));
+    const auto        gib = [](uint64_t bytes) { return static_cast<double>(bytes) / static_cast<double>(uint64_t(1) << 30); };
+    const std::string found =
+        fmt::format("{:.1f} GiB, {:.1f} GiB available", gib(memory->total_bytes), gib(memory->available_bytes));
     if (memory->available_bytes >= kWantedMemory) return fine("memory", found);
     return problem("memory", found, "free some memory: tuning even a small model wants 2 GiB");
 }
@@ -135,7 +138,8 @@ std::vector<Check> check_environment(const std::string & describe) {
         if (file_exists(path)) {
             checks.push_back(fine("GGML_BACKEND_PATH", path));
         } else {
-            checks.push_back(problem("GGML_BACKEND_PATH", fmt::format("\"{}\" does not exist: llama.cpp will not find the plugin", path),
+            checks.push_back(problem("GGML_BACKEND_PATH",
+                                     fmt::format("\"{}\" does not exist: llama.cpp will not find the plugin", path),
                                      "set it to the path on the plugin line"));
         }
     }
@@ -167,7 +171,8 @@ std::vector<Check> run_doctor() {
         const Plugin::SelfTest test = (*plugin)->self_test();
         checks.push_back(check_self_test(test.failures, test.report));
     } else {
-        checks.push_back(problem("plugin", plugin.error().message, "build it (./scripts/quickstart.sh), or set KVT_PLUGIN to its path"));
+        checks.push_back(
+            problem("plugin", plugin.error().message, "build it (./scripts/quickstart.sh), or set KVT_PLUGIN to its path"));
     }
     for (Check & check : check_environment(describe)) checks.push_back(std::move(check));
     return checks;

@@ -27,7 +27,7 @@ Check              check_memory_size();
 Check              check_bandwidth();
 std::vector<Check> check_environment(const std::string & describe);
 // `report` and `failures` as kvt_self_test gives them.
-Check              check_self_test(int failures, const std::string & report);
+Check check_self_test(int failures, const std::string & report);
 
 nlohmann::ordered_json doctor_json(const std::vector<Check> & checks);
 bool                   all_fine(const std::vector<Check> & checks);

@@ -18,14 +18,15 @@ namespace kvt::cli {
 
 namespace {
 
-// The text after "key" and its separator, to the end of that line.
+// The text after the colon of the first line that begins with `key`; empty if there is none.
 std::string_view field(std::string_view text, std::string_view key) {
     size_t at = 0;
     while (at < text.size()) {
         std::string_view line = text.substr(at, text.find('\n', at) - at);
         at += line.size() + 1;
-        if (!line.starts_with(key)) continue;
-        line.remove_prefix(std::min(line.size(), line.find(':') + 1));
+        const size_t colon = line.find(':');
+        if (!line.starts_with(key) || colon == std::string_view::npos) continue;
+        line.remove_prefix(colon + 1);
         line.remove_prefix(std::min(line.size(), line.find_first_not_of(" \t")));
         return line;
     }
@@ -69,7 +70,8 @@ Processor find_processor() {
     processor.name     = cpuinfo.ok() ? processor_name(*cpuinfo) : "unknown";
     cpu_set_t set;
     CPU_ZERO(&set);
-    processor.cores = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(std::thread::hardware_concurrency());
+    processor.cores =
+        ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(std::thread::hardware_concurrency());
     if (processor.cores < 1) processor.cores = 1;
     return processor;
 }
@@ -84,8 +86,8 @@ Result<double> measure_read_bandwidth(size_t bytes, int threads, int passes) {
     const size_t slice     = bytes / sizeof(uint64_t) / n_threads;  // words
     try {
         const std::unique_ptr<uint64_t[]> words(new uint64_t[slice * n_threads]);
-        std::vector<uint64_t> sums(n_threads);
-        const auto            run = [&](auto && body) {
+        std::vector<uint64_t>             sums(n_threads);
+        const auto                        run = [&](auto && body) {
             std::vector<std::thread> workers;
             for (size_t t = 0; t < n_threads; ++t) workers.emplace_back([&, t] { body(t); });
             for (std::thread & worker : workers) worker.join();

@@ -13,7 +13,7 @@ namespace kvt::cli {
 // --- Interface ---
 
 struct Processor {
-    std::string name;  // as the kernel reports it, "unknown" if it does not
+    std::string name;       // as the kernel reports it, "unknown" if it does not
     int         cores = 1;  // hardware threads in this process's affinity mask
 };
 

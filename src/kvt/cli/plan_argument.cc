@@ -13,14 +13,17 @@ Result<PrecisionPlan> from_short_form(const std::string & text, const std::optio
     if (!model) return Error{fmt::format("\"{}\" is a short form and says nothing about a model: give -m MODEL too", text)};
     for (const int head_dim : {model->head_dim_k, model->head_dim_v}) {
         if (form.head_dim == 0 || form.head_dim == head_dim) continue;
-        return Error{fmt::format("\"{}\" is for head_dim {}, the model \"{}\" has {}", text, form.head_dim, model->name, head_dim)};
+        return Error{
+            fmt::format("\"{}\" is for head_dim {}, the model \"{}\" has {}", text, form.head_dim, model->name, head_dim)};
     }
     PrecisionPlan plan = uniform_plan(*model, form.mode, form.pair.k, form.pair.v);
     if (plan.layers.empty()) return Error{fmt::format("the model \"{}\" has no layers", model->name)};
     const LayerPlan & layer = plan.layers.front();
     for (const Side side : {Side::key, Side::value}) {
-        const Status status = check_format(side == Side::key ? layer.k : layer.v, side, side == Side::key ? model->head_dim_k : model->head_dim_v);
-        if (!status) return Error{fmt::format("\"{}\" does not fit the model \"{}\": {}", text, model->name, status.error().message)};
+        const Status status =
+            check_format(side == Side::key ? layer.k : layer.v, side, side == Side::key ? model->head_dim_k : model->head_dim_v);
+        if (!status)
+            return Error{fmt::format("\"{}\" does not fit the model \"{}\": {}", text, model->name, status.error().message)};
     }
     return plan;
 }
@@ -30,7 +33,8 @@ Result<PrecisionPlan> from_short_form(const std::string & text, const std::optio
 Result<PrecisionPlan> load_plan_argument(const std::string & text, const std::optional<ModelInfo> & model, Force force) {
     if (looks_like_short_form(text)) return from_short_form(text, model);
     if (!file_exists(text)) {
-        return Error{fmt::format("there is no plan file \"{}\", and it is not a short form (f16, kivi:K4V2, per-token:K8V4)", text)};
+        return Error{
+            fmt::format("there is no plan file \"{}\", and it is not a short form (f16, kivi:K4V2, per-token:K8V4)", text)};
     }
     KVT_TRY(PrecisionPlan plan, read_plan_file(text));
     if (!model) return plan;

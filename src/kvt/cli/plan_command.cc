@@ -18,9 +18,9 @@ namespace {
 constexpr int kMaxCells = 1 << 28;
 
 struct Options {
-    std::string plan, model, output;
-    ContextShape  shape;
-    bool        force = false, json = false;
+    std::string  plan, model, output;
+    ContextShape shape;
+    bool         force = false, json = false;
 };
 
 Result<std::optional<ModelInfo>> model_of(const Options & o) {
@@ -44,22 +44,26 @@ Result<int> check(const Options & o) {
     KVT_TRY(const ModelInfo model, read_model_info(o.model));
     KVT_TRY(const PrecisionPlan plan, load_plan_argument(o.plan, model, o.force ? Force::yes : Force::no));
     if (o.json) {
-        print_json({{"schema", "kvtuner.plan_check"}, {"schema_version", 1}, {"plan", o.plan}, {"model", model.name}, {"ok", true}});
+        print_json(
+            {{"schema", "kvtuner.plan_check"}, {"schema_version", 1}, {"plan", o.plan}, {"model", model.name}, {"ok", true}});
     } else {
-        fmt::print("{}: a valid plan for \"{}\" ({} layers, payload {:.4g} bits)\n", o.plan, model.name, plan.layers.size(), payload_bits(plan));
+        fmt::print("{}: a valid plan for \"{}\" ({} layers, payload {:.4g} bits)\n", o.plan, model.name, plan.layers.size(),
+                   payload_bits(plan));
     }
     return 0;
 }
 
 Result<int> make(const Options & o) {
     KVT_TRY(const ModelInfo model, read_model_info(o.model));
-    if (!looks_like_short_form(o.plan)) return Error{fmt::format("\"{}\" is not a short form (examples: f16, kivi:K4V2, per-token:K8V4)", o.plan)};
+    if (!looks_like_short_form(o.plan))
+        return Error{fmt::format("\"{}\" is not a short form (examples: f16, kivi:K4V2, per-token:K8V4)", o.plan)};
     KVT_TRY(PrecisionPlan plan, load_plan_argument(o.plan, model, Force::no));
     plan.provenance.tool_version = build_info::kVersion;
     plan.provenance.inputs       = {{"model", model.file_sha256}};
     KVT_CHECK_OK(write_file_atomic(o.output, write_plan(plan)));
     if (o.json) {
-        print_json({{"schema", "kvtuner.plan_make"}, {"schema_version", 1}, {"plan", o.output}, {"payload_bits", payload_bits(plan)}});
+        print_json(
+            {{"schema", "kvtuner.plan_make"}, {"schema_version", 1}, {"plan", o.output}, {"payload_bits", payload_bits(plan)}});
     } else {
         fmt::print("wrote {} ({} layers, payload {:.4g} bits)\n", o.output, plan.layers.size(), payload_bits(plan));
     }
@@ -90,7 +94,8 @@ void add_plan(Commands & commands) {
         ->capture_default_str();
     show_app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape");
     json(show_app);
-    show_app->footer("Examples:\n  kvtuner plan show tuned/plan.json -c 8192\n  kvtuner plan show kivi:K4V2 -m model.gguf --json\n");
+    show_app->footer(
+        "Examples:\n  kvtuner plan show tuned/plan.json -c 8192\n  kvtuner plan show kivi:K4V2 -m model.gguf --json\n");
     show_app->callback([&commands, o] { commands.action = [o] { return show(*o); }; });
 
     CLI::App * check_app = plan->add_subcommand("check", "Whether a plan is valid and made for a model");

@@ -48,20 +48,24 @@ std::string plan_text(const PrecisionPlan & plan, const ContextShape & shape) {
     const CacheSize   size  = plan_size(plan, cells, static_cast<uint64_t>(shape.n_seq));
     const double      ratio = size.bytes > 0 ? static_cast<double>(size.bytes_f16) / static_cast<double>(size.bytes) : 0;
 
-    std::string text = fmt::format("model           {} ({}, {} layers, {} KV heads, head_dim {}{})\n", m.name, m.arch, m.n_layer, m.n_kv_heads,
-                                   m.head_dim_k, m.head_dim_v == m.head_dim_k ? "" : fmt::format("/{}", m.head_dim_v));
+    std::string text =
+        fmt::format("model           {} ({}, {} layers, {} KV heads, head_dim {}{})\n", m.name, m.arch, m.n_layer, m.n_kv_heads,
+                    m.head_dim_k, m.head_dim_v == m.head_dim_k ? "" : fmt::format("/{}", m.head_dim_v));
     text += fmt::format("mode            {}\n", mode_name(plan.mode));
-    text += fmt::format("payload bits    {} (mean of K and V bits over {} layers)\n", bits_text(payload_bits(plan)), plan.layers.size());
-    text += fmt::format("effective bits  {} (with scales, offsets, padding and open blocks, {} cells)\n", bits_text(size.effective_bits), cells);
-    text += fmt::format("cache           {} MiB for {} x {} cells; f16 takes {} MiB, {:.2f} times as much\n", mib_text(size.bytes), shape.n_seq, cells,
-                        mib_text(size.bytes_f16), ratio);
+    text += fmt::format("payload bits    {} (mean of K and V bits over {} layers)\n", bits_text(payload_bits(plan)),
+                        plan.layers.size());
+    text += fmt::format("effective bits  {} (with scales, offsets, padding and open blocks, {} cells)\n",
+                        bits_text(size.effective_bits), cells);
+    text += fmt::format("cache           {} MiB for {} x {} cells; f16 takes {} MiB, {:.2f} times as much\n",
+                        mib_text(size.bytes), shape.n_seq, cells, mib_text(size.bytes_f16), ratio);
     text += fmt::format("llama.cpp log   KV buffer size = {:>8} MiB\n", mib_text(size.bytes));
     for (const Measured & measured : plan.measured) text += fmt::format("measured        {}\n", measured_text(measured));
 
     Table table({{"layer"}, {"K", Align::left}, {"V", Align::left}, {"K bytes"}, {"V bytes"}});
     for (const LayerPlan & layer : plan.layers) {
         const LayerBytes bytes = layer_bytes(plan, layer, shape);
-        table.row({std::to_string(layer.layer), format_name(layer.k), format_name(layer.v), std::to_string(bytes.k), std::to_string(bytes.v)});
+        table.row({std::to_string(layer.layer), format_name(layer.k), format_name(layer.v), std::to_string(bytes.k),
+                   std::to_string(bytes.v)});
     }
     return text + "\n" + table.text();
 }

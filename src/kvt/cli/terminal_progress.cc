@@ -18,9 +18,7 @@ constexpr double kRedrawSeconds = 0.1;
 constexpr double kLineSeconds   = 10;
 constexpr int    kBarCells      = 20;
 
-double monotonic_seconds() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double monotonic_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 size_t terminal_columns(std::FILE * stream) {
     winsize size{};
@@ -31,7 +29,9 @@ size_t terminal_columns(std::FILE * stream) {
 }  // namespace
 
 TerminalProgress::TerminalProgress(std::FILE * out, Mode mode, Clock clock)
-    : out_(out), bar_(mode == Mode::bar || (mode == Mode::detect && is_terminal(out))), clock_(clock ? std::move(clock) : monotonic_seconds) {}
+    : out_(out),
+      bar_(mode == Mode::bar || (mode == Mode::detect && is_terminal(out))),
+      clock_(clock ? std::move(clock) : monotonic_seconds) {}
 
 TerminalProgress::~TerminalProgress() {
     if (running_ && bar_) clear_line();  // an error message follows on a clean line
@@ -77,7 +77,8 @@ void TerminalProgress::end() {
 
 std::string TerminalProgress::time_left(double now) const {
     if (done_ == 0) return "";
-    return fmt::format("{} left", duration_text((now - started_) / static_cast<double>(done_) * static_cast<double>(total_ - done_)));
+    return fmt::format("{} left",
+                       duration_text((now - started_) / static_cast<double>(done_) * static_cast<double>(total_ - done_)));
 }
 
 void TerminalProgress::draw() {
@@ -88,7 +89,8 @@ void TerminalProgress::draw() {
                    note_.empty() ? "" : ", ", note_);
     } else {
         const auto  full = static_cast<size_t>(total_ > 0 ? done_ * kBarCells / total_ : 0);
-        std::string line = fmt::format("{} [{}{}] {:3} %", stage_, std::string(full, '#'), std::string(kBarCells - full, '-'), percent);
+        std::string line =
+            fmt::format("{} [{}{}] {:3} %", stage_, std::string(full, '#'), std::string(kBarCells - full, '-'), percent);
         for (const std::string & part : {left, note_}) {
             if (!part.empty()) line += "  " + part;
         }

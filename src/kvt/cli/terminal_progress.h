@@ -31,8 +31,8 @@ public:
 
 private:
     std::string time_left(double now) const;
-    void draw();
-    void clear_line();
+    void        draw();
+    void        clear_line();
 
     std::FILE * out_;
     bool        bar_;

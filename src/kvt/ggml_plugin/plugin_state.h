@@ -40,8 +40,10 @@ Result<tensor_choice> choose(const plan_source & source, Side side, int layer, i
 // Kernels of the best ISA, or of KVT_FORCE_ISA. Errors: unknown or unavailable ISA.
 Result<const KernelTable *> current_kernels();
 
-// Logs an error through the host's log callback and keeps it for kvt_last_error. Equal messages are logged once in a row.
-void         fail(std::string_view message) noexcept;
+// Says an error on stderr (through the log callback if the host set the plan itself) and keeps it for kvt_last_error.
+void fail(std::string_view message) noexcept;
+// The same for what may happen at every token: equal messages are logged once in a row.
+void fail_once(std::string_view message) noexcept;
 const char * last_error() noexcept;
 
 void set_tap(kvt_tap_fn fn, void * user);

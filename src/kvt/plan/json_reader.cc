@@ -55,7 +55,7 @@ public:
             error_ = fmt::format("{}/{}: duplicate key", pointer(), shown(escaped(name)));
             return false;
         }
-        key_ = std::move(name);
+        key_         = std::move(name);
         path_.back() = key_;
         return true;
     }
@@ -68,7 +68,8 @@ public:
         std::string_view last   = before.substr(before.rfind('\n') + 1);  // npos + 1 is 0
         const size_t     column = last.size();
         if (last.size() > kNearChars) last.remove_prefix(last.size() - kNearChars);
-        error_ = fmt::format("line {}, column {}: not valid JSON {} \"{}\"", line, column, position > text_.size() ? "that ends after" : "near", shown(last));
+        error_ = fmt::format("line {}, column {}: not valid JSON {} \"{}\"", line, column,
+                             position > text_.size() ? "that ends after" : "near", shown(last));
         if (before.empty()) error_ = "the text is empty";
         return false;
     }
@@ -156,9 +157,7 @@ ObjectReader::ObjectReader(const json & value, std::string pointer, Complaint & 
     if (!value_.is_object()) complaint_.add(pointer_, fmt::format("expected an object, found {}", shown_value(value_)));
 }
 
-std::string ObjectReader::pointer_of(std::string_view key) const {
-    return fmt::format("{}/{}", pointer_, shown(escaped(key)));
-}
+std::string ObjectReader::pointer_of(std::string_view key) const { return fmt::format("{}/{}", pointer_, shown(escaped(key))); }
 
 bool ObjectReader::has(const char * key) const { return value_.is_object() && value_.contains(key); }
 
@@ -215,7 +214,8 @@ std::string ObjectReader::sha256(const char * key, bool may_be_empty) {
 int64_t ObjectReader::integer(const char * key, int64_t low, int64_t high) {
     const json * found = find(key);
     if (!found) return low;
-    const bool fits = found->is_number_unsigned() ? found->get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX) : found->is_number_integer();
+    const bool fits =
+        found->is_number_unsigned() ? found->get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX) : found->is_number_integer();
     if (fits && found->get<int64_t>() >= low && found->get<int64_t>() <= high) return found->get<int64_t>();
     wrong(key, *found, low == high ? std::to_string(low) : fmt::format("a whole number in {}..{}", low, high));
     return low;

@@ -25,8 +25,8 @@ Result<nlohmann::json> parse_strict_json(std::string_view text, size_t max_bytes
 // The first complaint of a whole document.
 class Complaint {
 public:
-    void add(std::string_view pointer, std::string_view what);
-    bool empty() const { return text_.empty(); }
+    void                add(std::string_view pointer, std::string_view what);
+    bool                empty() const { return text_.empty(); }
     const std::string & text() const { return text_; }  // "/layers/3/k: ..."
 
 private:
@@ -46,20 +46,20 @@ public:
     bool         boolean(const char * key);
     ObjectReader object(const char * key);
     // The array's elements stay in the document; an empty array after an error.
-    const nlohmann::json & array(const char * key);
-    const nlohmann::json & raw(const char * key);  // null if absent
-    bool                   has(const char * key) const;
+    const nlohmann::json &   array(const char * key);
+    const nlohmann::json &   raw(const char * key);  // null if absent
+    bool                     has(const char * key) const;
     std::vector<std::string> names() const;  // for objects whose keys are names; x_ keys are left out
 
-    void complain(const char * key, std::string_view what);  // about the value of `key`
-    void refuse_other_keys();
-    std::string pointer_of(std::string_view key) const;
+    void                complain(const char * key, std::string_view what);  // about the value of `key`
+    void                refuse_other_keys();
+    std::string         pointer_of(std::string_view key) const;
     const std::string & pointer() const { return pointer_; }
-    Complaint & complaint() { return complaint_; }
+    Complaint &         complaint() { return complaint_; }
 
 private:
     const nlohmann::json * find(const char * key);
-    void wrong(const char * key, const nlohmann::json & found, std::string_view expected);
+    void                   wrong(const char * key, const nlohmann::json & found, std::string_view expected);
 
     const nlohmann::json & value_;
     std::string            pointer_;

@@ -23,11 +23,11 @@ enum class Attention : uint8_t { full, sliding };
 struct ModelInfo {
     std::string name;
     std::string arch;
-    std::string file_sha256;  // 64 hex digits; empty only in plans made from a short form
-    int n_layer    = 0;       // model layers
-    int n_kv_heads = 0;
-    int head_dim_k = 0;
-    int head_dim_v = 0;
+    std::string file_sha256;     // 64 hex digits; empty only in plans made from a short form
+    int         n_layer    = 0;  // model layers
+    int         n_kv_heads = 0;
+    int         head_dim_k = 0;
+    int         head_dim_v = 0;
 
     bool operator==(const ModelInfo &) const = default;
 };
@@ -41,28 +41,29 @@ struct LayerPlan {
     bool operator==(const LayerPlan &) const = default;
 };
 
-// A measured figure of the whole plan; value, floor and interval in `unit`.
+// A measured figure of the whole plan; value, floor and interval in `unit`. One that is not finite is not written, nor is an
+// interval that is not.
 struct Measured {
-    std::string metric, unit;
-    double      value = 0, floor = 0;
+    std::string           metric, unit;
+    double                value = 0, floor = 0;
     std::optional<double> ci_low, ci_high;
-    int64_t     n       = 0;
-    int         context = 0;
-    std::string baseline, data_sha256, pass, prefill;
-    bool        joint = true;
+    int64_t               n       = 0;
+    int                   context = 0;
+    std::string           baseline, data_sha256, pass, prefill;
+    bool                  joint = true;
 
     bool operator==(const Measured &) const = default;
 };
 
 struct InputHash {
     std::string role, sha256;
-    bool operator==(const InputHash &) const = default;
+    bool        operator==(const InputHash &) const = default;
 };
 
 struct Provenance {
-    std::string tool_version, method, objective;
-    uint64_t    seed        = 0;
-    int         evaluations = 0;
+    std::string            tool_version, method, objective;
+    uint64_t               seed        = 0;
+    int                    evaluations = 0;
     std::vector<InputHash> inputs;
 
     bool operator==(const Provenance &) const = default;
@@ -82,8 +83,8 @@ struct PrecisionPlan {
 //   n_cells    cells per stream, as llama.cpp prints them (rounded up to whole blocks of 32)
 //   n_streams  1 for a unified cache, else the number of sequences
 struct CacheSize {
-    uint64_t bytes     = 0;
-    uint64_t bytes_f16 = 0;       // the same cells stored as f16
+    uint64_t bytes          = 0;
+    uint64_t bytes_f16      = 0;  // the same cells stored as f16
     double   effective_bits = 0;  // 8 * bytes / elements
 };
 
@@ -97,13 +98,16 @@ constexpr int kOpenBlocks = 2;
 CacheSize plan_size(const PrecisionPlan & plan, uint64_t n_cells, uint64_t n_streams = 1);
 double    payload_bits(const PrecisionPlan & plan);  // mean of (K bits + V bits) / 2 over layers, the paper's figure
 
-// One pair for all layers; bits in {2, 4, 8, 16}.
+// One pair for all n_layer layers; bits in {2, 4, 8, 16}. Provenance says method "uniform" and nothing else.
 PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits);
 
 // Pair names: "KV8", "K8V4", "KV16", ... and their bits.
-std::string               pair_name(int k_bits, int v_bits);
-struct PairBits { int k = 0, v = 0; bool operator==(const PairBits &) const = default; };
-Result<PairBits>          parse_pair(std::string_view text);  // accepts KV4 and K4V4
+std::string pair_name(int k_bits, int v_bits);
+struct PairBits {
+    int  k = 0, v = 0;
+    bool operator==(const PairBits &) const = default;
+};
+Result<PairBits> parse_pair(std::string_view text);  // accepts KV4 and K4V4
 
 // Short forms, for KVT_PLAN and --plan: "f16", "kivi:K4V2", "per-token:K8V4" (the device needs ":hd64" after it,
 // because it learns head_dim too late: "per-token:K8V4:hd64").

@@ -29,7 +29,8 @@ void check_schema(ObjectReader & top) {
     top.choice("schema", {schema::kName});
     const int64_t version = top.integer("schema_version", 1, INT_MAX);
     if (version > schema::kVersion) {
-        top.complain("schema_version", fmt::format("version {} is newer than this kvtuner reads ({}): update kvtuner", version, schema::kVersion));
+        top.complain("schema_version",
+                     fmt::format("version {} is newer than this kvtuner reads ({}): update kvtuner", version, schema::kVersion));
     }
     top.choice("index_kind", {"model_layer"});
     top.integer("sink_tokens", 0, 0);
@@ -61,13 +62,15 @@ Format read_format(ObjectReader object, const std::string & name) {
     } else {
         f.codec = Codec::int_asym;
         f.bits  = static_cast<uint8_t>(object.integer("bits", 1, 16));
-        f.axis  = object.choice("axis", {schema::axis_name(Axis::per_token), schema::axis_name(Axis::per_channel)}) == "per-channel"
-                      ? Axis::per_channel
-                      : Axis::per_token;
+        f.axis =
+            object.choice("axis", {schema::axis_name(Axis::per_token), schema::axis_name(Axis::per_channel)}) == "per-channel"
+                ? Axis::per_channel
+                : Axis::per_token;
         f.group = static_cast<uint16_t>(object.integer("group", 1, schema::kMaxHeadDim));
         object.choice("scale", {"f16"});
         object.choice("rotation", {"none"});
-        f.store = object.choice("store", {schema::store_name(Store::on_write), schema::store_name(Store::sealed_block)}) == "sealed-block"
+        f.store = object.choice("store", {schema::store_name(Store::on_write), schema::store_name(Store::sealed_block)}) ==
+                          "sealed-block"
                       ? Store::sealed_block
                       : Store::on_write;
     }
@@ -86,7 +89,8 @@ Formats read_formats(ObjectReader object) {
 }
 
 // The format of one side of one layer, checked against the model and the mode, and its stated bytes.
-Format read_side(ObjectReader & layer, Side side, const Formats & formats, std::set<std::string> & used, const PrecisionPlan & plan) {
+Format read_side(ObjectReader & layer, Side side, const Formats & formats, std::set<std::string> & used,
+                 const PrecisionPlan & plan) {
     const char *      key      = side == Side::key ? "k" : "v";
     const char *      bytes    = side == Side::key ? "k_bytes" : "v_bytes";
     const int         head_dim = side == Side::key ? plan.model.head_dim_k : plan.model.head_dim_v;
@@ -105,14 +109,15 @@ Format read_side(ObjectReader & layer, Side side, const Formats & formats, std::
         return f16_format();  // sizes of a refused format mean nothing, and its group may be 0
     }
     if (plan.mode != Mode::custom && f != mode_format(plan.mode, side, f.bits, head_dim)) {
-        layer.complain(key, fmt::format("format \"{}\" does not belong to mode \"{}\", which stores \"{}\" here (or use mode \"custom\")", name,
-                                        mode_name(plan.mode), format_name(mode_format(plan.mode, side, f.bits, head_dim))));
+        layer.complain(
+            key, fmt::format("format \"{}\" does not belong to mode \"{}\", which stores \"{}\" here (or use mode \"custom\")",
+                             name, mode_name(plan.mode), format_name(mode_format(plan.mode, side, f.bits, head_dim))));
     }
     const uint64_t stated   = layer.unsigned64(bytes);
     const uint64_t computed = schema::block_bytes(f, side, plan.model);
     if (stated != computed) {
-        layer.complain(bytes, fmt::format("{} is stated, {} bytes are what \"{}\" takes for {} tokens, {} KV heads of {}", stated, computed,
-                                          name, kBlockTokens, plan.model.n_kv_heads, head_dim));
+        layer.complain(bytes, fmt::format("{} is stated, {} bytes are what \"{}\" takes for {} tokens, {} KV heads of {}", stated,
+                                          computed, name, kBlockTokens, plan.model.n_kv_heads, head_dim));
     }
     return f;
 }
@@ -129,12 +134,15 @@ void read_layers(ObjectReader & top, const Formats & formats, PrecisionPlan & pl
         LayerPlan    layer;
         layer.layer = static_cast<int>(object.integer("layer", 0, plan.model.n_layer - 1));
         layer.kv    = static_cast<int>(object.integer("kv", 0, plan.model.n_layer - 1));
-        if (i > 0 && layer.layer == plan.layers.back().layer) object.complain("layer", fmt::format("layer {} is listed twice", layer.layer));
+        if (i > 0 && layer.layer == plan.layers.back().layer)
+            object.complain("layer", fmt::format("layer {} is listed twice", layer.layer));
         if (i > 0 && layer.layer < plan.layers.back().layer) {
-            object.complain("layer", fmt::format("layer {} comes after layer {}: layers must ascend", layer.layer, plan.layers.back().layer));
+            object.complain(
+                "layer", fmt::format("layer {} comes after layer {}: layers must ascend", layer.layer, plan.layers.back().layer));
         }
         if (layer.kv != static_cast<int>(i)) {
-            object.complain("kv", fmt::format("expected {}, found {}: KV layers count 0, 1, 2, ... (is a layer missing?)", i, layer.kv));
+            object.complain(
+                "kv", fmt::format("expected {}, found {}: KV layers count 0, 1, 2, ... (is a layer missing?)", i, layer.kv));
         }
         layer.attn = object.choice("attn", {"full", "sliding"}) == "sliding" ? Attention::sliding : Attention::full;
         layer.k    = read_side(object, Side::key, formats, used, plan);
@@ -143,7 +151,8 @@ void read_layers(ObjectReader & top, const Formats & formats, PrecisionPlan & pl
         plan.layers.push_back(layer);
     }
     for (const auto & item : formats) {
-        if (!used.contains(item.first)) top.complaint().add(top.pointer_of("formats") + "/" + item.first, "no layer uses this format");
+        if (!used.contains(item.first))
+            top.complaint().add(top.pointer_of("formats") + "/" + item.first, "no layer uses this format");
     }
 }
 
@@ -199,12 +208,12 @@ Measured read_measured(ObjectReader object) {
 Provenance read_provenance(ObjectReader object) {
     Provenance p;
     object.choice("tool", {"kvtuner"});
-    p.tool_version       = object.text("tool_version");
-    p.method             = object.text("method");
-    p.seed               = object.unsigned64("seed");
-    p.objective          = object.text("objective");
-    p.evaluations        = static_cast<int>(object.integer("evaluations", 0, INT_MAX));
-    const json & inputs  = object.array("inputs");
+    p.tool_version      = object.text("tool_version");
+    p.method            = object.text("method");
+    p.seed              = object.unsigned64("seed");
+    p.objective         = object.text("objective");
+    p.evaluations       = static_cast<int>(object.integer("evaluations", 0, INT_MAX));
+    const json & inputs = object.array("inputs");
     for (size_t i = 0; i < inputs.size() && object.complaint().empty(); ++i) {
         ObjectReader input(inputs[i], fmt::format("{}/{}", object.pointer_of("inputs"), i), object.complaint());
         p.inputs.push_back({input.text("role"), input.sha256("sha256", false)});
@@ -231,7 +240,8 @@ Result<PrecisionPlan> parse(std::string_view text) {
     if (complaint.empty()) {
         const json & measured = top.array("measured");
         for (size_t i = 0; i < measured.size() && complaint.empty(); ++i) {
-            plan.measured.push_back(read_measured(ObjectReader(measured[i], fmt::format("{}/{}", top.pointer_of("measured"), i), complaint)));
+            plan.measured.push_back(
+                read_measured(ObjectReader(measured[i], fmt::format("{}/{}", top.pointer_of("measured"), i), complaint)));
         }
     }
     if (complaint.empty()) plan.provenance = read_provenance(top.object("provenance"));
@@ -259,7 +269,8 @@ Result<PrecisionPlan> read_plan_file(const std::string & path) {
     std::error_code   error;
     const auto        size = std::filesystem::file_size(path, error);  // an error here is one that read_file explains
     if (!error && size > schema::kMaxTextBytes) {
-        return Error{fmt::format("{}: {} bytes of text, more than the {} allowed: not a plan", subject, size, schema::kMaxTextBytes)};
+        return Error{
+            fmt::format("{}: {} bytes of text, more than the {} allowed: not a plan", subject, size, schema::kMaxTextBytes)};
     }
     KVT_TRY(const std::string text, read_file(path));
     return parse_named(text, subject);

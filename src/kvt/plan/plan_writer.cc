@@ -23,8 +23,9 @@ std::string number(double value) { return fmt::format("{}", value + 0.0); }
 
 std::string format_line(const Format & f) {
     if (f.codec == Codec::f16) return R"({"codec": "f16", "bits": 16})";
-    return fmt::format(R"({{"codec": "int_asym", "bits": {}, "axis": "{}", "group": {}, "scale": "f16", "rotation": "none", "store": "{}"}})",
-                       f.bits, schema::axis_name(f.axis), f.group, schema::store_name(f.store));
+    return fmt::format(
+        R"({{"codec": "int_asym", "bits": {}, "axis": "{}", "group": {}, "scale": "f16", "rotation": "none", "store": "{}"}})",
+        f.bits, schema::axis_name(f.axis), f.group, schema::store_name(f.store));
 }
 
 // Joins lines of an array or object with commas, each on its own line.
@@ -53,10 +54,10 @@ std::string layers_text(const PrecisionPlan & plan) {
     const ModelInfo &        m = plan.model;
     std::vector<std::string> lines;
     for (const LayerPlan & layer : plan.layers) {
-        lines.push_back(fmt::format(
-            R"({{"layer": {}, "kv": {}, "attn": "{}", "k": "{}", "v": "{}", "k_bytes": {}, "v_bytes": {}}})", layer.layer, layer.kv,
-            schema::attention_name(layer.attn), format_name(layer.k), format_name(layer.v),
-            schema::block_bytes(layer.k, Side::key, m), schema::block_bytes(layer.v, Side::value, m)));
+        lines.push_back(
+            fmt::format(R"({{"layer": {}, "kv": {}, "attn": "{}", "k": "{}", "v": "{}", "k_bytes": {}, "v_bytes": {}}})",
+                        layer.layer, layer.kv, schema::attention_name(layer.attn), format_name(layer.k), format_name(layer.v),
+                        schema::block_bytes(layer.k, Side::key, m), schema::block_bytes(layer.v, Side::value, m)));
     }
     return block(lines, '[', ']');
 }
@@ -82,8 +83,8 @@ std::string measured_text(const PrecisionPlan & plan) {
         }
         lines.push_back(fmt::format(
             R"({{"metric": {}, "unit": {}, "value": {}, "floor": {},{} "n": {}, "baseline": {}, "data_sha256": "{}", "context": {}, "pass": {}, "prefill": {}, "joint": {}}})",
-            json_text(m.metric), json_text(m.unit), number(m.value), number(m.floor), interval, m.n, json_text(m.baseline), m.data_sha256, m.context,
-            json_text(m.pass), json_text(m.prefill), m.joint));
+            json_text(m.metric), json_text(m.unit), number(m.value), number(m.floor), interval, m.n, json_text(m.baseline),
+            m.data_sha256, m.context, json_text(m.pass), json_text(m.prefill), m.joint));
     }
     return block(lines, '[', ']');
 }
@@ -91,7 +92,8 @@ std::string measured_text(const PrecisionPlan & plan) {
 std::string provenance_text(const Provenance & p) {
     std::string inputs;
     for (const InputHash & input : p.inputs) {
-        inputs += fmt::format("{}\n      {{\"role\": {}, \"sha256\": \"{}\"}}", inputs.empty() ? "" : ",", json_text(input.role), input.sha256);
+        inputs += fmt::format("{}\n      {{\"role\": {}, \"sha256\": \"{}\"}}", inputs.empty() ? "" : ",", json_text(input.role),
+                              input.sha256);
     }
     if (!inputs.empty()) inputs += "\n    ";
     return fmt::format(R"({{
@@ -124,9 +126,9 @@ std::string write_plan(const PrecisionPlan & plan) {
   "provenance": {}
 }}
 )",
-                       schema::kName, schema::kVersion, json_text(m.name), json_text(m.arch), m.file_sha256, m.n_layer, m.n_kv_heads,
-                       m.head_dim_k, m.head_dim_v, mode_name(plan.mode), formats_text(plan), layers_text(plan), memory_text(plan),
-                       measured_text(plan), provenance_text(plan.provenance));
+                       schema::kName, schema::kVersion, json_text(m.name), json_text(m.arch), m.file_sha256, m.n_layer,
+                       m.n_kv_heads, m.head_dim_k, m.head_dim_v, mode_name(plan.mode), formats_text(plan), layers_text(plan),
+                       memory_text(plan), measured_text(plan), provenance_text(plan.provenance));
 }
 
 }  // namespace kvt

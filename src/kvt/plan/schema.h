@@ -19,7 +19,7 @@ inline constexpr int    kMaxDepth     = 16;                // the schema nests 4
 inline constexpr int    kMaxLayers    = 4096;
 inline constexpr int    kMaxHeads     = 4096;
 inline constexpr int    kMaxHeadDim   = 1024;
-inline constexpr int    kAtTokens     = 4096;              // cells at which effective_bits is stated
+inline constexpr int    kAtTokens     = 4096;  // cells at which effective_bits is stated
 
 constexpr std::string_view axis_name(Axis axis) { return axis == Axis::per_channel ? "per-channel" : "per-token"; }
 constexpr std::string_view store_name(Store store) { return store == Store::sealed_block ? "sealed-block" : "on-write"; }

@@ -42,8 +42,9 @@ std::string pair_name(int k_bits, int v_bits) {
 }
 
 Result<PairBits> parse_pair(std::string_view text) {
-    const Error bad{fmt::format("pair \"{}\" is unknown: K<bits>V<bits> or KV<bits> with bits 2, 4, 8 or 16, for example K8V4", text)};
-    PairBits    pair;
+    const Error bad{
+        fmt::format("pair \"{}\" is unknown: K<bits>V<bits> or KV<bits> with bits 2, 4, 8 or 16, for example K8V4", text)};
+    PairBits         pair;
     std::string_view rest = text;
     if (take_side(rest, 'K', pair.k)) {
         if (!take_side(rest, 'V', pair.v) || !rest.empty()) return bad;
@@ -74,7 +75,7 @@ Result<ShortForm> parse_short_form(std::string_view text) {
     const auto       take = [&] {
         const size_t           colon = rest.find(':');
         const std::string_view part  = rest.substr(0, colon);
-        rest = colon == std::string_view::npos ? std::string_view{} : rest.substr(colon + 1);
+        rest                         = colon == std::string_view::npos ? std::string_view{} : rest.substr(colon + 1);
         return part;
     };
     ShortForm form;
@@ -84,7 +85,8 @@ Result<ShortForm> parse_short_form(std::string_view text) {
     form.pair = *pair;
     if (rest.empty() && text.back() != ':') return form;
 
-    const auto [end, error] = std::from_chars(rest.data() + (rest.starts_with("hd") ? 2 : 0), rest.data() + rest.size(), form.head_dim);
+    const auto [end, error] =
+        std::from_chars(rest.data() + (rest.starts_with("hd") ? 2 : 0), rest.data() + rest.size(), form.head_dim);
     if (!rest.starts_with("hd") || error != std::errc{} || end != rest.data() + rest.size() || form.head_dim < 1 ||
         form.head_dim > kMaxHeadDim) {
         return bad("after the pair only :hd<head_dim> may follow, for example :hd64");

@@ -24,7 +24,7 @@ protected:
     void TearDown() override { fs::remove_all(folder_); }
 
     std::string path(const char * name) const { return (folder_ / name).string(); }
-    size_t      files() const { return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator())); }
+    size_t files() const { return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator())); }
 
     fs::path folder_;
 };
@@ -48,7 +48,8 @@ TEST_F(FileIo, NewFilesFollowTheUmask) {
 TEST_F(FileIo, MissingFileAndFolderAreNamed) {
     EXPECT_EQ(read_file(path("none")).error().message, "cannot read \"" + path("none") + "\": No such file or directory");
     EXPECT_EQ(read_file(folder_.string()).error().message, "cannot read \"" + folder_.string() + "\": Is a directory");
-    EXPECT_EQ(write_file_atomic(folder_.string(), "x").error().message, "cannot write \"" + folder_.string() + "\": Is a directory");
+    EXPECT_EQ(write_file_atomic(folder_.string(), "x").error().message,
+              "cannot write \"" + folder_.string() + "\": Is a directory");
     EXPECT_EQ(write_file_atomic(path("no/such/folder"), "x").error().message,
               "cannot write \"" + path("no/such/folder") + "\": No such file or directory");
 }

@@ -55,7 +55,7 @@ TEST(RunBench, RowsByDepthThenSubjectInterleaved) {
 TEST(RunBench, NamesTheSubjectThatCannotRun) {
     testing::FakeRunner runner;
     runner.refuse_plans = true;
-    const auto rows     = run_bench(runner, {{"f16", std::nullopt}, {"mine", testing::example_plan()}}, {}, no_progress(), ticking());
+    const auto rows = run_bench(runner, {{"f16", std::nullopt}, {"mine", testing::example_plan()}}, {}, no_progress(), ticking());
     ASSERT_FALSE(rows.ok());
     EXPECT_EQ(rows.error().message, "mine: plans are refused");
 }

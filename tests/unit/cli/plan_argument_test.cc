@@ -17,7 +17,8 @@ std::string error_of(const std::string & text, const std::optional<ModelInfo> & 
 }
 
 TEST(PlanArgument, ShortFormsNeedAModel) {
-    EXPECT_EQ(error_of("kivi:K4V2", std::nullopt), "\"kivi:K4V2\" is a short form and says nothing about a model: give -m MODEL too");
+    EXPECT_EQ(error_of("kivi:K4V2", std::nullopt),
+              "\"kivi:K4V2\" is a short form and says nothing about a model: give -m MODEL too");
     const auto plan = load_plan_argument("kivi:K4V2", example_model(), Force::no);
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     EXPECT_EQ(*plan, uniform_plan(example_model(), Mode::kivi, 4, 2));
@@ -25,10 +26,12 @@ TEST(PlanArgument, ShortFormsNeedAModel) {
 }
 
 TEST(PlanArgument, ShortFormsMustFitTheModel) {
-    EXPECT_EQ(error_of("per-token:KV4:hd128", example_model()), "\"per-token:KV4:hd128\" is for head_dim 128, the model \"example-4L\" has 64");
+    EXPECT_EQ(error_of("per-token:KV4:hd128", example_model()),
+              "\"per-token:KV4:hd128\" is for head_dim 128, the model \"example-4L\" has 64");
     ModelInfo narrow  = example_model();
     narrow.head_dim_v = 16;
-    EXPECT_EQ(error_of("kivi:KV4", narrow), "\"kivi:KV4\" does not fit the model \"example-4L\": group 32 is outside of 1..16 (head_dim)");
+    EXPECT_EQ(error_of("kivi:KV4", narrow),
+              "\"kivi:KV4\" does not fit the model \"example-4L\": group 32 is outside of 1..16 (head_dim)");
     EXPECT_NE(error_of("kivi:K4V3", example_model()).find("pair \"K4V3\" is unknown"), std::string::npos);
 }
 

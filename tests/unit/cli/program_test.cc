@@ -1,11 +1,14 @@
 // The real program as a user runs it: exit codes, messages, valid JSON.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -18,17 +21,17 @@ namespace {
 
 using nlohmann::json;
 
-struct Run {
+struct Outcome {
     int         exit_code = -1;
     std::string out, err;
 };
 
 // `arguments` is shell text after the program's name; `before` stands in front of it (variables).
-Run kvtuner(const std::string & arguments, const std::string & before = "") {
+Outcome kvtuner(const std::string & arguments, const std::string & before = "") {
     const std::string errors  = ::testing::TempDir() + "kvt_program_test_" + std::to_string(::getpid()) + ".err";
     const std::string command = "unset KVT_PLAN KVT_FORCE_ISA GGML_BACKEND_PATH; KVT_PLUGIN='" KVT_TEST_PLUGIN "' " + before +
                                 " '" KVT_TEST_PROGRAM "' " + arguments + " 2>'" + errors + "'";
-    Run         run;
+    Outcome     run;
     std::FILE * pipe = ::popen(command.c_str(), "r");
     EXPECT_NE(pipe, nullptr);
     std::array<char, 4096> buffer;
@@ -42,18 +45,22 @@ Run kvtuner(const std::string & arguments, const std::string & before = "") {
 
 const std::string kModel = std::string("'") + KVT_TEST_ROOT + "/data/stories260K/stories260K-hd64-f32.gguf'";
 
-std::string temporary(const char * name) { return ::testing::TempDir() + "kvt_program_test_" + std::to_string(::getpid()) + "_" + name; }
+std::string temporary(const char * name) {
+    return ::testing::TempDir() + "kvt_program_test_" + std::to_string(::getpid()) + "_" + name;
+}
 
 TEST(Program, VersionNamesCommitLlamaAndIsa) {
-    const Run run = kvtuner("--version");
+    const Outcome run = kvtuner("--version");
     EXPECT_EQ(run.exit_code, 0);
-    EXPECT_THAT(run.out, ::testing::MatchesRegex("kvtuner [0-9.]+ \\([0-9a-z]+\\) llama\\.cpp v[0-9.]+ isa (scalar|avx2|avx512)\n"));
+    EXPECT_THAT(run.out,
+                ::testing::MatchesRegex("kvtuner [0-9.]+ \\([0-9a-z]+\\) llama\\.cpp v[0-9.]+ isa (scalar|avx2|avx512)\n"));
     EXPECT_EQ(kvtuner("--version", "KVT_FORCE_ISA=scalar").out.find("isa scalar") != std::string::npos, true);
 }
 
 TEST(Program, EveryHelpHasExamples) {
-    for (const char * command : {"", "plan", "plan show", "plan check", "plan make", "bench", "doctor", "eval", "eval kld", "eval ppl"}) {
-        const Run run = kvtuner(std::string(command) + " --help");
+    for (const char * command :
+         {"", "plan", "plan show", "plan check", "plan make", "bench", "doctor", "eval", "eval kld", "eval ppl"}) {
+        const Outcome run = kvtuner(std::string(command) + " --help");
         EXPECT_EQ(run.exit_code, 0) << command;
         EXPECT_NE(run.out.find("Example"), std::string::npos) << command;
         EXPECT_EQ(run.err, "") << command;
@@ -69,29 +76,31 @@ TEST(Program, WrongUseExitsWithTwoAndPointsToHelp) {
         {"plam", "kvtuner: \"plam\" is not a subcommand\nRun \"kvtuner --help\" for the options.\n"},
         {"plan shw x", "kvtuner: \"shw\" is not a subcommand\nRun \"kvtuner plan --help\" for the options.\n"},
         {"plan show", "kvtuner: PLAN is required\nRun \"kvtuner plan show --help\" for the options.\n"},
-        {"plan show f16 --colour", "kvtuner: The following argument was not expected: --colour\nRun \"kvtuner plan show --help\" for the options.\n"},
+        {"plan show f16 --colour",
+         "kvtuner: The following argument was not expected: --colour\nRun \"kvtuner plan show --help\" for the options.\n"},
         {"bench", "kvtuner: --model is required\nRun \"kvtuner bench --help\" for the options.\n"},
     };
     for (const auto & c : cases) {
-        const Run run = kvtuner(c.arguments);
+        const Outcome run = kvtuner(c.arguments);
         EXPECT_EQ(run.exit_code, 2) << c.arguments;
         EXPECT_EQ(run.err, c.error) << c.arguments;
         EXPECT_EQ(run.out, "") << c.arguments;
     }
-    for (const char * bad : {"plan show f16 -c 0", "plan show f16 -c x", "plan show f16 --parallel 0", "bench -m x --depth -1", "bench -m x --reps 0"}) {
+    for (const char * bad : {"plan show f16 -c 0", "plan show f16 -c x", "plan show f16 --parallel 0", "bench -m x --depth -1",
+                             "bench -m x --reps 0"}) {
         EXPECT_EQ(kvtuner(bad).exit_code, 2) << bad;
     }
 }
 
 TEST(Program, MakesShowsAndChecksAPlan) {
     const std::string path = temporary("plan.json");
-    const Run         made = kvtuner("plan make kivi:K4V2 -m " + kModel + " -o '" + path + "'");
+    const Outcome     made = kvtuner("plan make kivi:K4V2 -m " + kModel + " -o '" + path + "'");
     ASSERT_EQ(made.exit_code, 0) << made.err;
     const auto plan = read_plan_file(path);
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     EXPECT_EQ(plan->provenance.inputs.at(0).sha256, plan->model.file_sha256);
 
-    const Run shown = kvtuner("plan show '" + path + "' -c 2048 --parallel 2 --json");
+    const Outcome shown = kvtuner("plan show '" + path + "' -c 2048 --parallel 2 --json");
     ASSERT_EQ(shown.exit_code, 0) << shown.err;
     const json figures = json::parse(shown.out);
     EXPECT_EQ(figures["bytes"], plan_size(*plan, 1024, 2).bytes);
@@ -106,7 +115,7 @@ TEST(Program, MakesShowsAndChecksAPlan) {
 TEST(Program, RefusesPlansOfOtherModels) {
     const std::string path = temporary("other.json");
     ASSERT_TRUE(write_file_atomic(path, write_plan(testing::example_plan())).ok());
-    const Run run = kvtuner("plan check '" + path + "' -m " + kModel);
+    const Outcome run = kvtuner("plan check '" + path + "' -m " + kModel);
     EXPECT_EQ(run.exit_code, 1);
     EXPECT_TRUE(run.err.starts_with("kvtuner: plan \"" + path + "\": the plan is for another model: ")) << run.err;
     EXPECT_EQ(kvtuner("plan check --force '" + path + "' -m " + kModel).exit_code, 1);  // another shape cannot be forced
@@ -120,18 +129,19 @@ TEST(Program, ErrorsAreOneLineAndLeaveNothingBehind) {
         {"plan show /nonexistent.json",
          "kvtuner: there is no plan file \"/nonexistent.json\", and it is not a short form (f16, kivi:K4V2, per-token:K8V4)\n"},
         {"plan show kivi:K4V2", "kvtuner: \"kivi:K4V2\" is a short form and says nothing about a model: give -m MODEL too\n"},
-        {"plan make kivi:K4V2 -m " + kModel + " -o /nonexistent/p.json", "kvtuner: cannot write \"/nonexistent/p.json\": No such file or directory\n"},
+        {"plan make kivi:K4V2 -m " + kModel + " -o /nonexistent/p.json",
+         "kvtuner: cannot write \"/nonexistent/p.json\": No such file or directory\n"},
         {"plan make plan.json -m " + kModel + " -o /tmp/never.json",
          "kvtuner: \"plan.json\" is not a short form (examples: f16, kivi:K4V2, per-token:K8V4)\n"},
     };
     for (const auto & c : cases) {
-        const Run run = kvtuner(c.arguments);
+        const Outcome run = kvtuner(c.arguments);
         EXPECT_EQ(run.exit_code, 1) << c.arguments;
         EXPECT_EQ(run.err, c.error);
         EXPECT_EQ(run.out, "");
     }
     for (const char * model : {"/nonexistent.gguf", "/dev/null", "/", KVT_TEST_PROGRAM}) {
-        const Run run = kvtuner("plan show f16 -m " + std::string(model));
+        const Outcome run = kvtuner("plan show f16 -m " + std::string(model));
         EXPECT_EQ(run.exit_code, 1) << model;
         EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
         EXPECT_NE(run.err.find(model), std::string::npos) << run.err;
@@ -140,19 +150,20 @@ TEST(Program, ErrorsAreOneLineAndLeaveNothingBehind) {
 
 TEST(Program, AFullDiskIsAnError) {
     if (!file_exists("/dev/full")) GTEST_SKIP() << "this system has no /dev/full";
-    const Run run = kvtuner("plan show f16 -m " + kModel + " >/dev/full");
+    const Outcome run = kvtuner("plan show f16 -m " + kModel + " >/dev/full");
     EXPECT_EQ(run.exit_code, 1);
     EXPECT_EQ(run.err, "kvtuner: cannot write the output: No space left on device\n");
 }
 
 TEST(Program, DoctorReportsAndItsExitCodeIsTheVerdict) {
-    const Run  fine   = kvtuner("doctor --json");
-    const json report = json::parse(fine.out);
+    const Outcome fine   = kvtuner("doctor --json");
+    const json    report = json::parse(fine.out);
     EXPECT_EQ(fine.exit_code, report["ok"] ? 0 : 1);
     for (const auto & check : report["checks"]) {
-        if (check["name"] == "plugin" || check["name"] == "kernel self-test") EXPECT_EQ(check["ok"], true) << check;
+        const bool here = check["name"] == "plugin" || check["name"] == "kernel self-test";  // the others depend on the machine
+        EXPECT_TRUE(!here || check["ok"] == true) << check;
     }
-    const Run forced = kvtuner("doctor", "KVT_FORCE_ISA=garbage KVT_PLAN=kivi:nonsense");
+    const Outcome forced = kvtuner("doctor", "KVT_FORCE_ISA=garbage KVT_PLAN=kivi:nonsense");
     EXPECT_EQ(forced.exit_code, 1);
     EXPECT_NE(forced.out.find("PROBLEM  KVT_FORCE_ISA"), std::string::npos) << forced.out;
     EXPECT_NE(forced.out.find("PROBLEM  KVT_PLAN"), std::string::npos);
@@ -160,7 +171,7 @@ TEST(Program, DoctorReportsAndItsExitCodeIsTheVerdict) {
 }
 
 TEST(Program, BenchReportsEveryPlanAtEveryDepth) {
-    const Run run = kvtuner("bench -m " + kModel + " --plan kivi:KV4 --plan per-token:KV8 --depth 0,64 --reps 1 -t 1 --json");
+    const Outcome run = kvtuner("bench -m " + kModel + " --plan kivi:KV4 --plan per-token:KV8 --depth 0,64 --reps 1 -t 1 --json");
     ASSERT_EQ(run.exit_code, 0) << run.err;
     const json rows = json::parse(run.out)["rows"];
     ASSERT_EQ(rows.size(), 6u);
@@ -171,7 +182,8 @@ TEST(Program, BenchReportsEveryPlanAtEveryDepth) {
 }
 
 TEST(Program, CtrlCEndsABenchWith130) {
-    const Run run = kvtuner("bench -m " + kModel + " --plan kivi:KV4 --depth 4096 --reps 1000 -t 1", "timeout --preserve-status -s INT 2");
+    const Outcome run =
+        kvtuner("bench -m " + kModel + " --plan kivi:KV4 --depth 4096 --reps 1000 -t 1", "timeout --preserve-status -s INT 2");
     EXPECT_EQ(run.exit_code, 130);
     EXPECT_EQ(run.out, "");
     EXPECT_NE(run.err.find("kvtuner: interrupted"), std::string::npos) << run.err;

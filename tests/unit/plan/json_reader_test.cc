@@ -41,18 +41,24 @@ TEST(StrictJson, SaysWhereTheTextBreaks) {
 }
 
 TEST(ObjectReader, KeepsTheFirstComplaint) {
-    const auto     json = nlohmann::json::parse(R"({"n": "seven", "x": 1.5, "big": 18446744073709551615, "neg": -1, "list": [], "x_mine": 0, "extra": 1})");
-    const auto     complaint_of = [&](auto && use) {
+    const auto json = nlohmann::json::parse(
+        R"({"n": "seven", "x": 1.5, "big": 18446744073709551615, "neg": -1, "list": [], "x_mine": 0, "extra": 1})");
+    const auto complaint_of = [&](auto && use) {
         Complaint    complaint;
         ObjectReader object(json, "/at", complaint);
         use(object);
         return complaint.text();
     };
-    EXPECT_EQ(complaint_of([](ObjectReader & o) { o.integer("n", 1, 9); o.text("gone"); }), "/at/n: expected a whole number in 1..9, found \"seven\"");
+    EXPECT_EQ(complaint_of([](ObjectReader & o) {
+                  o.integer("n", 1, 9);
+                  o.text("gone");
+              }),
+              "/at/n: expected a whole number in 1..9, found \"seven\"");
     EXPECT_EQ(complaint_of([](ObjectReader & o) { o.integer("x", 0, 9); }), "/at/x: expected a whole number in 0..9, found 1.5");
     EXPECT_EQ(complaint_of([](ObjectReader & o) { o.integer("big", 0, INT64_MAX); }),
               "/at/big: expected a whole number in 0..9223372036854775807, found 18446744073709551615");
-    EXPECT_EQ(complaint_of([](ObjectReader & o) { o.unsigned64("neg"); }), "/at/neg: expected a whole number of at most 64 bits, not negative, found -1");
+    EXPECT_EQ(complaint_of([](ObjectReader & o) { o.unsigned64("neg"); }),
+              "/at/neg: expected a whole number of at most 64 bits, not negative, found -1");
     EXPECT_EQ(complaint_of([](ObjectReader & o) { o.text("list"); }), "/at/list: expected a text, found an array");
     EXPECT_EQ(complaint_of([](ObjectReader & o) { o.object("list"); }), "/at/list: expected an object, found an array");
     EXPECT_EQ(complaint_of([](ObjectReader & o) { o.array("n"); }), "/at/n: expected an array, found \"seven\"");

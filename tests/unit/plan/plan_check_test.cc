@@ -32,14 +32,16 @@ TEST(CheckPlan, NamesTheFirstDifference) {
     EXPECT_NE(with([](ModelInfo & m) { m.n_kv_heads = 8; }).find("n_kv_heads is 2 in the plan"), std::string::npos);
     EXPECT_NE(with([](ModelInfo & m) { m.head_dim_k = 8; }).find("head_dim_k is 64 in the plan"), std::string::npos);
     EXPECT_NE(with([](ModelInfo & m) { m.head_dim_v = 8; }).find("head_dim_v is 64 in the plan"), std::string::npos);
-    EXPECT_NE(with([](ModelInfo & m) { m.arch = "qwen2"; }).find("arch is \"llama\" in the plan (\"example-4L\"), \"qwen2\""), std::string::npos);
+    EXPECT_NE(with([](ModelInfo & m) { m.arch = "qwen2"; }).find("arch is \"llama\" in the plan (\"example-4L\"), \"qwen2\""),
+              std::string::npos);
 }
 
 TEST(CheckPlan, AnotherFileOfTheSameShapeMentionsForce) {
     ModelInfo model   = testing::example_model();
     model.file_sha256 = testing::hash_of('9');
     EXPECT_EQ(complaint(model),
-              "the plan was made for another model file: sha256 aaaaaaaaaaaa... in the plan (\"example-4L\"), 999999999999... in the model "
+              "the plan was made for another model file: sha256 aaaaaaaaaaaa... in the plan (\"example-4L\"), 999999999999... in "
+              "the model "
               "(\"example-4L\"); shapes agree, so --force uses the plan anyway (its measured figures then mean nothing)");
 }
 

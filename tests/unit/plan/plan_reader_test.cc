@@ -30,7 +30,8 @@ const Rule kRules[] = {
     {"OtherSchema", "\"kvtuner.plan\"", "\"kvtuner.study\"", "plan: /schema: expected \"kvtuner.plan\", found \"kvtuner.study\""},
     {"HigherVersion", "\"schema_version\": 1", "\"schema_version\": 2",
      "plan: /schema_version: version 2 is newer than this kvtuner reads (1): update kvtuner"},
-    {"VersionZero", "\"schema_version\": 1", "\"schema_version\": 0", "plan: /schema_version: expected a whole number in 1..2147483647, found 0"},
+    {"VersionZero", "\"schema_version\": 1", "\"schema_version\": 0",
+     "plan: /schema_version: expected a whole number in 1..2147483647, found 0"},
     {"VersionText", "\"schema_version\": 1", "\"schema_version\": \"1\"",
      "plan: /schema_version: expected a whole number in 1..2147483647, found \"1\""},
     {"NoVersion", "\"schema_version\": 1,", "", "plan: top level: \"schema_version\" is missing"},
@@ -38,24 +39,30 @@ const Rule kRules[] = {
     {"Sinks", "\"sink_tokens\": 0", "\"sink_tokens\": 4", "plan: /sink_tokens: expected 0, found 4"},
     {"Residual", "\"residual_tokens\": 0", "\"residual_tokens\": 32", "plan: /residual_tokens: expected 0, found 32"},
     {"UnknownKey", "\"mode\"", "\"colour\": 1, \"mode\"", "plan: /colour: unknown key (only keys that begin with x_ are free)"},
-    {"UnknownModelKey", "\"arch\"", "\"colour\": 1, \"arch\"", "plan: /model/colour: unknown key (only keys that begin with x_ are free)"},
-    {"UnknownLayerKey", "\"attn\"", "\"heads\": [], \"attn\"", "plan: /layers/0/heads: unknown key (only keys that begin with x_ are free)"},
+    {"UnknownModelKey", "\"arch\"", "\"colour\": 1, \"arch\"",
+     "plan: /model/colour: unknown key (only keys that begin with x_ are free)"},
+    {"UnknownLayerKey", "\"attn\"", "\"heads\": [], \"attn\"",
+     "plan: /layers/0/heads: unknown key (only keys that begin with x_ are free)"},
     {"DuplicateKey", "\"mode\"", "\"mode\": \"kivi\", \"mode\"", "plan: /mode: duplicate key"},
     {"DuplicateInLayer", "\"kv\": 2,", "\"kv\": 2, \"kv\": 2,", "plan: /layers/2/kv: duplicate key"},
     {"ModelMissing", "\"arch\": \"llama\",", "", "plan: /model: \"arch\" is missing"},
     {"ModelNotAnObject", "\"model\": {", "\"model\": null, \"x_old\": {", "plan: /model: expected an object, found null"},
-    {"ShortHash", "\"aaaaaaaa", "\"", "plan: /model/file_sha256: expected a SHA-256 of 64 lower-case hex digits or \"\", found "
-                                       "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\""},
+    {"ShortHash", "\"aaaaaaaa", "\"",
+     "plan: /model/file_sha256: expected a SHA-256 of 64 lower-case hex digits or \"\", found "
+     "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\""},
     {"NegativeLayers", "\"n_layer\": 4", "\"n_layer\": -4", "plan: /model/n_layer: expected a whole number in 1..4096, found -4"},
     {"HugeLayers", "\"n_layer\": 4", "\"n_layer\": 4097", "plan: /model/n_layer: expected a whole number in 1..4096, found 4097"},
-    {"HugeHeads", "\"n_kv_heads\": 2", "\"n_kv_heads\": 1e99", "plan: /model/n_kv_heads: expected a whole number in 1..4096, found 1e+99"},
+    {"HugeHeads", "\"n_kv_heads\": 2", "\"n_kv_heads\": 1e99",
+     "plan: /model/n_kv_heads: expected a whole number in 1..4096, found 1e+99"},
     {"HugeHeadDim", "\"head_dim_v\": 64", "\"head_dim_v\": 18446744073709551616",
      "plan: /model/head_dim_v: expected a whole number in 1..1024, found 1.8446744073709552e+19"},
-    {"FractionalHeads", "\"n_kv_heads\": 2", "\"n_kv_heads\": 2.0", "plan: /model/n_kv_heads: expected a whole number in 1..4096, found 2.0"},
+    {"FractionalHeads", "\"n_kv_heads\": 2", "\"n_kv_heads\": 2.0",
+     "plan: /model/n_kv_heads: expected a whole number in 1..4096, found 2.0"},
     {"OtherMode", "\"per-token-asym\"", "\"per-token\"",
      "plan: /mode: expected \"per-token-asym\" or \"kivi\" or \"custom\", found \"per-token\""},
     {"WrongMode", "\"per-token-asym\"", "\"kivi\"",
-     "plan: /layers/0/k: format \"int8.pt64\" does not belong to mode \"kivi\", which stores \"int8.pc32.sealed\" here (or use mode \"custom\")"},
+     "plan: /layers/0/k: format \"int8.pt64\" does not belong to mode \"kivi\", which stores \"int8.pc32.sealed\" here (or use "
+     "mode \"custom\")"},
     {"UndefinedFormat", "\"k\": \"int4.pt64\"", "\"k\": \"int5\"",
      "plan: /layers/2/k: format \"int5\" is not defined (formats: int2.pt64, int4.pt64, int8.pt64)"},
     {"FormatNotText", "\"k\": \"int4.pt64\"", "\"k\": 4", "plan: /layers/2/k: expected a text, found 4"},
@@ -63,12 +70,15 @@ const Rule kRules[] = {
     {"FormatBits", "\"bits\": 2", "\"bits\": 3", "plan: /formats/int2.pt64: this definition is called \"int3.pt64\""},
     {"FormatCodec", "\"codec\": \"int_asym\"", "\"codec\": \"fp8\"",
      "plan: /formats/int2.pt64/codec: expected \"f16\" or \"int_asym\", found \"fp8\""},
-    {"FormatScale", "\"scale\": \"f16\"", "\"scale\": \"f32\"", "plan: /formats/int2.pt64/scale: expected \"f16\", found \"f32\""},
+    {"FormatScale", "\"scale\": \"f16\"", "\"scale\": \"f32\"",
+     "plan: /formats/int2.pt64/scale: expected \"f16\", found \"f32\""},
     {"FormatRotation", "\"rotation\": \"none\"", "\"rotation\": \"hadamard\"",
      "plan: /formats/int2.pt64/rotation: expected \"none\", found \"hadamard\""},
     {"FormatNoGroup", " \"group\": 64,", "", "plan: /formats/int2.pt64: \"group\" is missing"},
-    {"FormatUnused", "\"formats\": {", "\"formats\": {\"f16\": {\"codec\": \"f16\", \"bits\": 16},", "plan: /formats/f16: no layer uses this format"},
-    {"F16Bits", "\"formats\": {", "\"formats\": {\"f16\": {\"codec\": \"f16\", \"bits\": 8},", "plan: /formats/f16/bits: expected 16, found 8"},
+    {"FormatUnused", "\"formats\": {", "\"formats\": {\"f16\": {\"codec\": \"f16\", \"bits\": 16},",
+     "plan: /formats/f16: no layer uses this format"},
+    {"F16Bits", "\"formats\": {", "\"formats\": {\"f16\": {\"codec\": \"f16\", \"bits\": 8},",
+     "plan: /formats/f16/bits: expected 16, found 8"},
     {"LayersNotAList", "\"layers\": [", "\"layers\": 7, \"x_old\": [", "plan: /layers: expected an array, found 7"},
     {"LayersEmpty", "\"layers\": [", "\"layers\": [], \"x_old\": [", "plan: /layers: no layer is listed"},
     {"LayerNotAnObject", "\"layers\": [", "\"layers\": [3], \"x_old\": [", "plan: /layers/0: expected an object, found 3"},
@@ -76,7 +86,8 @@ const Rule kRules[] = {
     {"LayerDescends", "\"layer\": 2,", "\"layer\": 0,", "plan: /layers/2/layer: layer 0 comes after layer 1: layers must ascend"},
     {"LayerOutOfRange", "\"layer\": 3,", "\"layer\": 4,", "plan: /layers/3/layer: expected a whole number in 0..3, found 4"},
     {"LayerNegative", "\"layer\": 0,", "\"layer\": -1,", "plan: /layers/0/layer: expected a whole number in 0..3, found -1"},
-    {"OrdinalGap", "\"kv\": 2,", "\"kv\": 3,", "plan: /layers/2/kv: expected 2, found 3: KV layers count 0, 1, 2, ... (is a layer missing?)"},
+    {"OrdinalGap", "\"kv\": 2,", "\"kv\": 3,",
+     "plan: /layers/2/kv: expected 2, found 3: KV layers count 0, 1, 2, ... (is a layer missing?)"},
     {"OtherAttention", "\"attn\": \"full\"", "\"attn\": \"linear\"",
      "plan: /layers/0/attn: expected \"full\" or \"sliding\", found \"linear\""},
     {"WrongKBytes", "\"k_bytes\": 4352", "\"k_bytes\": 136",
@@ -88,18 +99,23 @@ const Rule kRules[] = {
     {"MemoryF16", "\"bytes_per_block_f16\": 65536", "\"bytes_per_block_f16\": 0",
      "plan: /memory/bytes_per_block_f16: 0 is stated, the layers give 65536"},
     {"MemoryOpen", "\"open_blocks\": 0", "\"open_blocks\": 2", "plan: /memory/open_blocks: 2 is stated, the layers give 0"},
-    {"MemoryPayload", "\"payload_bits\": 5.25", "\"payload_bits\": 5.24", "plan: /memory/payload_bits: 5.24 is stated, the layers give 5.25"},
+    {"MemoryPayload", "\"payload_bits\": 5.25", "\"payload_bits\": 5.24",
+     "plan: /memory/payload_bits: 5.24 is stated, the layers give 5.25"},
     {"MemoryEffective", "\"effective_bits\": 5.75", "\"effective_bits\": 5.25",
      "plan: /memory/effective_bits: 5.25 is stated, the layers give 5.75"},
-    {"MemoryTokens", "\"at_tokens\": 4096", "\"at_tokens\": 1024", "plan: /memory/at_tokens: 1024 is stated, the layers give 4096"},
-    {"MeasuredType", "\"value\": 0.0021", "\"value\": \"low\"", "plan: /measured/0/value: expected a finite number, found \"low\""},
+    {"MemoryTokens", "\"at_tokens\": 4096", "\"at_tokens\": 1024",
+     "plan: /memory/at_tokens: 1024 is stated, the layers give 4096"},
+    {"MeasuredType", "\"value\": 0.0021", "\"value\": \"low\"",
+     "plan: /measured/0/value: expected a finite number, found \"low\""},
     {"MeasuredInterval", "[0.0018, 0.0024]", "[0.0018]", "plan: /measured/0/ci95: expected two numbers, low and high"},
     {"MeasuredJoint", "\"joint\": true", "\"joint\": 1", "plan: /measured/0/joint: expected true or false, found 1"},
-    {"OtherTool", "\"tool\": \"kvtuner\"", "\"tool\": \"other\"", "plan: /provenance/tool: expected \"kvtuner\", found \"other\""},
+    {"OtherTool", "\"tool\": \"kvtuner\"", "\"tool\": \"other\"",
+     "plan: /provenance/tool: expected \"kvtuner\", found \"other\""},
     {"NegativeSeed", "\"seed\": 1234", "\"seed\": -1",
      "plan: /provenance/seed: expected a whole number of at most 64 bits, not negative, found -1"},
-    {"InputHash", "\"cccccccc", "\"", "plan: /provenance/inputs/1/sha256: expected a SHA-256 of 64 lower-case hex digits, found "
-                                       "\"cccccccccccccccccccccccccccccccccccccccc...\""},
+    {"InputHash", "\"cccccccc", "\"",
+     "plan: /provenance/inputs/1/sha256: expected a SHA-256 of 64 lower-case hex digits, found "
+     "\"cccccccccccccccccccccccccccccccccccccccc...\""},
     {"Comment", "\"mode\"", "// why\n \"mode\"", "plan: line 10, column 3: not valid JSON near \"  /\""},
     {"NotANumber", "0.0021", "NaN", "plan: line 30, column 52: not valid JSON near \"\": \"nat\", \"value\": N\""},
     {"TooBigNumber", "0.0021", "1e999", "plan: line 30, column 56: not valid JSON near \"nat\", \"value\": 1e999\""},
@@ -112,7 +128,8 @@ TEST_P(PlanReaderRule, GivesItsMessage) {
     EXPECT_EQ(error_of(replaced(write_plan(testing::example_plan()), rule.from, rule.to)), rule.message);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, PlanReaderRule, ::testing::ValuesIn(kRules), [](const auto & rule) { return std::string(rule.param.name); });
+INSTANTIATE_TEST_SUITE_P(All, PlanReaderRule, ::testing::ValuesIn(kRules),
+                         [](const auto & rule) { return std::string(rule.param.name); });
 
 TEST(PlanReader, AcceptsFreeKeysAnywhere) {
     std::string text = write_plan(testing::example_plan());
@@ -143,12 +160,13 @@ TEST(PlanReader, RefusesFormatsThatTheHeadCannotHold) {
     plan             = testing::example_plan();
     plan.mode        = Mode::custom;
     plan.layers[1].v = mode_format(Mode::kivi, Side::key, 4, 64);
-    EXPECT_EQ(error_of(write_plan(plan)),
-              "plan: /layers/1/v: format \"int4.pc32.sealed\" cannot be used here: values are quantized per token, not per channel");
+    EXPECT_EQ(
+        error_of(write_plan(plan)),
+        "plan: /layers/1/v: format \"int4.pc32.sealed\" cannot be used here: values are quantized per token, not per channel");
 }
 
 TEST(PlanReader, RefusesMoreLayersThanTheModelHas) {
-    PrecisionPlan plan  = testing::example_plan();
+    PrecisionPlan plan = testing::example_plan();
     plan.model.n_layer = 3;
     EXPECT_EQ(error_of(write_plan(plan)), "plan: /layers: 4 layers are listed, the model has 3");
 }
@@ -164,13 +182,16 @@ TEST(PlanReader, RefusesWhatIsNotAPlanAtAll) {
 
 TEST(PlanFile, NamesTheFile) {
     const std::string path = ::testing::TempDir() + "kvt_plan_reader_test.json";
-    ASSERT_TRUE(write_file_atomic(path, replaced(write_plan(testing::example_plan()), "\"k\": \"int4.pt64\"", "\"k\": \"int5\"")).ok());
+    ASSERT_TRUE(
+        write_file_atomic(path, replaced(write_plan(testing::example_plan()), "\"k\": \"int4.pt64\"", "\"k\": \"int5\"")).ok());
     const auto plan = read_plan_file(path);
     ASSERT_FALSE(plan.ok());
     EXPECT_EQ(plan.error().message,
               "plan \"" + path + "\": /layers/2/k: format \"int5\" is not defined (formats: int2.pt64, int4.pt64, int8.pt64)");
-    EXPECT_EQ(read_plan_file("/nonexistent.json").error().message, "cannot read \"/nonexistent.json\": No such file or directory");
-    EXPECT_EQ(read_plan_file(::testing::TempDir()).error().message, "cannot read \"" + ::testing::TempDir() + "\": Is a directory");
+    EXPECT_EQ(read_plan_file("/nonexistent.json").error().message,
+              "cannot read \"/nonexistent.json\": No such file or directory");
+    EXPECT_EQ(read_plan_file(::testing::TempDir()).error().message,
+              "cannot read \"" + ::testing::TempDir() + "\": Is a directory");
 
     ASSERT_TRUE(write_file_atomic(path, write_plan(testing::example_plan())).ok());
     EXPECT_EQ(*read_plan_file(path), testing::example_plan());

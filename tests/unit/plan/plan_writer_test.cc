@@ -50,8 +50,8 @@ TEST(WritePlan, FiguresThatAreNoNumbersAreLeftOut) {
 }
 
 TEST(WritePlan, NamesFromStrangeModelsStayValidJson) {
-    PrecisionPlan plan = testing::example_plan();
-    plan.model.name    = std::string("\xff\xfe\0\"\\\n\x7f", 7) + "\xc3\xa9";
+    PrecisionPlan plan     = testing::example_plan();
+    plan.model.name        = std::string("\xff\xfe\0\"\\\n\x7f", 7) + "\xc3\xa9";
     const std::string text = write_plan(plan);
     for (const char c : text) ASSERT_TRUE(c == '\n' || (c >= ' ' && c <= '~')) << static_cast<int>(c);
     const auto read = parse_plan(text);

@@ -17,11 +17,13 @@ TEST(PairName, WritesAndReads) {
 }
 
 TEST(PairName, RefusesOtherText) {
-    for (const char * text : {"", "K", "KV", "K4", "V4", "KV3", "K4V", "K4V3", "K4V4x", "KV4V4", "K-4V4", "K4 V4", "KV99999999999", "KVKV4"}) {
+    for (const char * text :
+         {"", "K", "KV", "K4", "V4", "KV3", "K4V", "K4V3", "K4V4x", "KV4V4", "K-4V4", "K4 V4", "KV99999999999", "KVKV4"}) {
         const auto pair = parse_pair(text);
         ASSERT_FALSE(pair.ok()) << text;
-        EXPECT_EQ(pair.error().message, "pair \"" + std::string(text) +
-                                            "\" is unknown: K<bits>V<bits> or KV<bits> with bits 2, 4, 8 or 16, for example K8V4");
+        EXPECT_EQ(pair.error().message,
+                  "pair \"" + std::string(text) +
+                      "\" is unknown: K<bits>V<bits> or KV<bits> with bits 2, 4, 8 or 16, for example K8V4");
     }
 }
 
@@ -68,7 +70,8 @@ TEST(ShortForm, RefusesGarbageInWords) {
 }
 
 TEST(ShortForm, IsToldFromPathsAndJson) {
-    for (const char * text : {"f16", "kivi:K4V2", "kivi", "kivi:nonsense", "per-token:KV8"}) EXPECT_TRUE(looks_like_short_form(text)) << text;
+    for (const char * text : {"f16", "kivi:K4V2", "kivi", "kivi:nonsense", "per-token:KV8"})
+        EXPECT_TRUE(looks_like_short_form(text)) << text;
     for (const char * text : {"", "plan.json", "/tmp/kivi:K4V2", "kivi.json", "f16.json", "{\"schema\": 1}", "./kivi:K4V2"}) {
         EXPECT_FALSE(looks_like_short_form(text)) << text;
     }

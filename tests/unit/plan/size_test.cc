@@ -25,7 +25,9 @@ TEST(TensorBytes, SealedFormatsKeepTwoOpenBlocks) {
     EXPECT_EQ(tensor_bytes(kKivi2, Side::key, 3, 64, 320, 2), 2u * 3 * (10 * 768 + 2 * 4096));
 }
 
-TEST(TensorBytes, F16IsTwoBytesAnElement) { EXPECT_EQ(tensor_bytes(f16_format(), Side::value, 3, 64, 4096, 1), 3u * 64 * 4096 * 2); }
+TEST(TensorBytes, F16IsTwoBytesAnElement) {
+    EXPECT_EQ(tensor_bytes(f16_format(), Side::value, 3, 64, 4096, 1), 3u * 64 * 4096 * 2);
+}
 
 TEST(TensorBytes, LargeSizesDoNotOverflow) {
     EXPECT_EQ(tensor_bytes(f16_format(), Side::key, 4096, 1024, uint64_t(1) << 28, 1), uint64_t(1) << 51);
