@@ -1,0 +1,199 @@
+"""Unmodified llama.cpp programs with the plugin, on a tiny trained model: results, sizes, context shift, slots, refusals.
+
+Paths come from the environment (set by CMake): KVT_TEST_LLAMA_BIN, KVT_TEST_PLUGIN, KVT_TEST_PROGRAM, KVT_TEST_MODEL.
+"""
+import json
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.request
+
+LLAMA = os.environ["KVT_TEST_LLAMA_BIN"]
+PLUGIN = os.environ["KVT_TEST_PLUGIN"]
+PROGRAM = os.environ["KVT_TEST_PROGRAM"]
+MODEL = os.environ["KVT_TEST_MODEL"]
+CORPUS = os.path.join(os.path.dirname(MODEL), "selfgen-corpus.txt")
+
+
+def environment(plan, **more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("KVT_") and k != "GGML_BACKEND_PATH"}
+    env["OMP_WAIT_POLICY"] = "passive"  # tests share the machine; spinning threads starve each other
+    if plan is not None:
+        env.update(GGML_BACKEND_PATH=PLUGIN, KVT_PLAN=plan)
+    env.update(more)
+    return env
+
+
+def run(program, *args, plan=None, device=True, **more):
+    command = [os.path.join(LLAMA, program), "-m", MODEL, "-t", "2", *args]
+    if plan is not None and device:
+        command += ["--device", "KVT0"]
+    return subprocess.run(command, env=environment(plan, **more), capture_output=True, text=True, timeout=300)
+
+
+def complete(n, plan=None, *args, **more):
+    result = run("llama-completion", "-p", "Once upon a time", "-n", str(n), "--temp", "0", "-no-cnv", "-c", "256", *args, plan=plan, **more)
+    return result, result.stdout.strip()
+
+
+class Generation(unittest.TestCase):
+    def assert_same_text(self, a, b, at_least):
+        """llama.cpp's logger may lose the last words before exit, so one text may be a prefix of the other."""
+        n = min(len(a), len(b))
+        self.assertGreater(n, at_least)
+        self.assertEqual(a[:n], b[:n])
+
+    def test_f16_plan_writes_what_stock_writes(self):
+        _, stock = complete(120)
+        result, ours = complete(120, "f16")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assert_same_text(ours, stock, 100)
+
+    def test_context_shift_equals_stock(self):
+        _, stock = complete(300, None, "--context-shift")
+        result, ours = complete(300, "f16", "--context-shift")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assert_same_text(ours, stock, 600)  # the shift comes after about 550 characters
+
+    def test_every_isa_generates_the_same_text(self):
+        info = json.loads(subprocess.run([PROGRAM, "doctor", "--json"], capture_output=True, text=True, env=environment(None)).stdout)
+        text = json.dumps(info)
+        isas = [isa for isa in ("scalar", "avx2", "avx512") if isa in text]
+        self.assertIn("scalar", isas)
+        texts = {isa: complete(60, "kivi:K8V8", KVT_FORCE_ISA=isa)[1] for isa in isas}
+        for isa in isas:
+            self.assert_same_text(texts[isa], texts["scalar"], 100)
+
+    def test_llama_bench_runs_every_kind_of_plan(self):
+        for plan in ("kivi:K4V2", "per-token:K8V4:hd64"):
+            result = run("llama-bench", "-fa", "1", "-p", "64", "-n", "8", "-r", "1", "-o", "json", plan=plan)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual([row["avg_ts"] > 0 for row in json.loads(result.stdout)], [True, True])
+
+
+class Sizes(unittest.TestCase):
+    def test_logged_buffer_size_is_what_plan_show_says(self):
+        for form in ("kivi:K4V2", "per-token:K8V4", "f16"):
+            with tempfile.TemporaryDirectory() as folder:
+                plan = os.path.join(folder, "plan.json")
+                subprocess.run([PROGRAM, "plan", "make", form, "-m", MODEL, "-o", plan], check=True, capture_output=True, env=environment(None))
+                shown = subprocess.run([PROGRAM, "plan", "show", plan, "-c", "256", "--json"], check=True, capture_output=True, text=True, env=environment(None))
+                result, _ = complete(2, plan, "-lv", "4")
+                logged = re.findall(r"KVT0 KV buffer size = +([0-9.]+) MiB", result.stdout + result.stderr)
+                self.assertTrue(logged, result.stderr[-2000:])
+                self.assertEqual(json.loads(shown.stdout)["kv_buffer_size_mib"], logged[-1], form)
+
+
+class Quality(unittest.TestCase):
+    def perplexity(self, base, plan=None):
+        args = ["-f", CORPUS, "-c", "128", "--chunks", "8", "--kl-divergence-base", base]
+        if plan is not None:
+            args.append("--kl-divergence")
+        for _ in range(5):  # llama.cpp's logger may lose the last lines before exit
+            result = run("llama-perplexity", *args, plan=plan)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            found = re.search(r"Mean +KLD: +(-?[0-9.]+)", result.stdout + result.stderr)
+            if found or plan is None:
+                break
+        return float(found.group(1)) if found else None
+
+    def test_kld_falls_with_bits_and_f16_is_exact(self):
+        with tempfile.TemporaryDirectory() as folder:
+            base = os.path.join(folder, "base.kld")
+            self.perplexity(base)
+            kld = {plan: self.perplexity(base, plan) for plan in ("f16", "kivi:K8V8", "kivi:K4V4", "kivi:K2V2")}
+        self.assertLess(abs(kld["f16"]), 1e-5)
+        self.assertLess(kld["kivi:K8V8"], kld["kivi:K4V4"])
+        self.assertLess(kld["kivi:K4V4"], kld["kivi:K2V2"])
+
+
+class Refusals(unittest.TestCase):
+    def refused(self, words, plan, *args, **more):
+        result, _ = complete(2, plan, *args, **more)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertGreaterEqual(result.returncode, 0, "ended by a signal")
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def test_no_plan(self):
+        self.refused(["KVT_PLAN is not set"], "")
+
+    def test_garbage_plan(self):
+        self.refused(["KVT_PLAN=nonsense"], "nonsense")
+
+    def test_garbage_short_form(self):
+        self.refused(["kivi:K3V9"], "kivi:K3V9")
+
+    def test_garbage_isa(self):
+        self.refused(["KVT_FORCE_ISA=mmx"], "kivi:K4V4", KVT_FORCE_ISA="mmx")
+
+    def test_per_token_short_form_without_head_dim(self):
+        self.refused(["hd64"], "per-token:K4V4")
+
+    def test_other_cache_types(self):
+        self.refused(["-ctk"], "kivi:K4V4", "-ctk", "q8_0")
+
+    def test_flash_attention_off(self):
+        result, text = complete(2, "kivi:K4V4", "-fa", "off")
+        self.assertIn("-fa on", result.stderr)
+        self.assertNotEqual(result.returncode, 0)
+
+    def test_plan_of_another_model(self):
+        other = MODEL.replace("hd64", "hd32")
+        with tempfile.TemporaryDirectory() as folder:
+            plan = os.path.join(folder, "plan.json")
+            subprocess.run([PROGRAM, "plan", "make", "kivi:K4V4", "-m", other, "-o", plan], check=True, capture_output=True, env=environment(None))
+            self.refused(["another model"], plan)
+
+
+class Server(unittest.TestCase):
+    def setUp(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        command = [os.path.join(LLAMA, "llama-server"), "-m", MODEL, "--device", "KVT0", "-c", "1024", "-np", "4", "-t", "2",
+                   "--host", "127.0.0.1", "--port", str(self.port), "--no-warmup"]
+        self.log = tempfile.TemporaryFile("w+")
+        self.server = subprocess.Popen(command, env=environment("kivi:K4V4"), stdout=self.log, stderr=self.log)
+        self.addCleanup(self.stop)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as reply:
+                    if reply.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.2)
+        self.log.seek(0)
+        self.fail(self.log.read()[-3000:])
+
+    def stop(self):
+        self.server.terminate()
+        self.server.wait(30)
+        self.log.close()
+
+    def ask(self, prompt):
+        body = json.dumps({"prompt": prompt, "n_predict": 48, "temperature": 0, "cache_prompt": False}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/completion", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=120) as reply:
+            return json.load(reply)["content"]
+
+    def test_slots_side_by_side_answer_as_alone(self):
+        from concurrent.futures import ThreadPoolExecutor
+        prompts = ["Once upon a time", "Lily went to the park", "The dog was happy because", "Tom had a red car"]
+        alone = [self.ask(p) for p in prompts]
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(self.ask, prompts))
+        # Batched matrix products round differently, and 4-bit blocks of a shared cache mix sequences: text may diverge late,
+        # but the first words must be the same and every answer must be whole.
+        for a, b in zip(alone, together):
+            self.assertGreater(len(b), 60)
+            self.assertEqual(a[:12], b[:12])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
