@@ -23,19 +23,23 @@ std::vector<uint8_t> random_tiles(const TileSpec & spec) {
 
 // Attention of n_rows query rows over 4096 cells of one KV head.
 void attend_bench(benchmark::State & state, Isa isa, Format k_format, Format v_format) {
-    const int                  n_rows = static_cast<int>(state.range(0));
-    const TileSpec             k_spec = make_tile_spec(k_format, Side::key, kHeadDim), v_spec = make_tile_spec(v_format, Side::value, kHeadDim);
+    const int      n_rows        = static_cast<int>(state.range(0));
+    const TileSpec k_spec        = make_tile_spec(k_format, Side::key, kHeadDim),
+                   v_spec        = make_tile_spec(v_format, Side::value, kHeadDim);
     const std::vector<uint8_t> k = random_tiles(k_spec), v = random_tiles(v_spec);
     std::vector<float> q(static_cast<size_t>(n_rows * kHeadDim), 0.01f), memory(static_cast<size_t>(n_rows * (kHeadDim + 2)));
     std::vector<float> scratch(attend_scratch_floats(kHeadDim, kHeadDim));
-    const HeadTiles    k_tiles{&k_spec, nullptr, k.data(), nullptr, nullptr, 0, 0}, v_tiles{&v_spec, nullptr, v.data(), nullptr, nullptr, 0, 0};
-    const AttendState  out{memory.data(), memory.data() + n_rows, memory.data() + 2 * n_rows};
+    const HeadTiles    k_tiles{&k_spec, nullptr, k.data(), nullptr, nullptr, 0, 0},
+        v_tiles{&v_spec, nullptr, v.data(), nullptr, nullptr, 0, 0};
+    const AttendState out{memory.data(), memory.data() + n_rows, memory.data() + 2 * n_rows};
     for (auto _ : state) {
         attend_init(out, n_rows, kHeadDim);
-        attend(*kernel_table(isa), k_tiles, v_tiles, AttendRows{n_rows, q.data(), nullptr, nullptr, 0}, 0, kCells, out, scratch.data());
+        attend(*kernel_table(isa), k_tiles, v_tiles, AttendRows{n_rows, q.data(), nullptr, nullptr, 0}, 0, kCells, out,
+               scratch.data());
         benchmark::DoNotOptimize(memory.data());
     }
-    state.SetBytesProcessed(static_cast<int64_t>(state.iterations()) * (kCells / kBlockTokens) * static_cast<int64_t>(k_spec.bytes + v_spec.bytes));
+    state.SetBytesProcessed(static_cast<int64_t>(state.iterations()) * (kCells / kBlockTokens) *
+                            static_cast<int64_t>(k_spec.bytes + v_spec.bytes));
 }
 
 // Packing of one token of one KV head.
@@ -63,13 +67,15 @@ void register_all() {
     for (const Isa isa : available_isas()) {
         for (const Mode mode : {Mode::kivi, Mode::per_token_asym}) {
             for (const auto & [k, v] : {std::pair{8, 8}, {8, 4}, {4, 4}, {4, 2}, {2, 2}, {16, 16}}) {
-                const Format k_format = mode_format(mode, Side::key, k, kHeadDim), v_format = mode_format(mode, Side::value, v, kHeadDim);
-                const auto   name     = fmt::format("attend/{}/{}/K{}V{}/rows", isa_name(isa), mode_name(mode), k, v);
+                const Format k_format = mode_format(mode, Side::key, k, kHeadDim),
+                             v_format = mode_format(mode, Side::value, v, kHeadDim);
+                const auto name       = fmt::format("attend/{}/{}/K{}V{}/rows", isa_name(isa), mode_name(mode), k, v);
                 benchmark::RegisterBenchmark(name.c_str(), attend_bench, isa, k_format, v_format)->Arg(1)->Arg(4)->Arg(64);
             }
             for (const int bits : {8, 4, 2}) {
                 for (const Side side : {Side::key, Side::value}) {
-                    const auto name = fmt::format("encode/{}/{}/{}{}", isa_name(isa), mode_name(mode), side == Side::key ? "K" : "V", bits);
+                    const auto name =
+                        fmt::format("encode/{}/{}/{}{}", isa_name(isa), mode_name(mode), side == Side::key ? "K" : "V", bits);
                     benchmark::RegisterBenchmark(name.c_str(), encode_bench, isa, mode_format(mode, side, bits, kHeadDim), side);
                 }
             }

@@ -35,7 +35,7 @@ if [ $tidy = yes ]; then
     need_cache
     stamps=$kvt_cache/tidy
     mkdir -p "$stamps"
-    build=$("$kvt_root/scripts/build.sh" release)
+    build=$("$kvt_root/scripts/build.sh" --configure-only release)
     common=$({ clang-tidy --version; sha256sum .clang-tidy; find src tests bench -name '*.h' | sort | xargs sha256sum; } | sha256sum)
     mapfile -t units < <(find src -name '*.cc' | sort)
     todo=()

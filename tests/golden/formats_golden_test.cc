@@ -26,18 +26,20 @@ std::vector<float> golden_rows() {
 }
 
 std::string dump() {
-    std::string      text;
-    const auto       rows = golden_rows();
+    std::string text;
+    const auto  rows = golden_rows();
     for (const Side side : {Side::key, Side::value}) {
         for (const Format & f : test::all_formats(side, kHeadDim)) {
             std::vector<uint8_t> tile(tile_bytes(f, side, kHeadDim));
             if (f.codec == Codec::f16) {
-                for (int t = 0; t < kBlockTokens; ++t) (void)encode_token(f, side, kHeadDim, t, &rows[static_cast<size_t>(t * kHeadDim)], tile.data());
+                for (int t = 0; t < kBlockTokens; ++t)
+                    (void)encode_token(f, side, kHeadDim, t, &rows[static_cast<size_t>(t * kHeadDim)], tile.data());
             } else {
                 (void)encode_tile(f, side, kHeadDim, test::make_f16_tile(rows, side, kHeadDim).data(), 0xffffffffu, tile.data());
             }
-            text += fmt::format("{} {} head_dim {} bytes {} scales {} offsets {}\n", side == Side::key ? "key" : "value", format_name(f), kHeadDim,
-                                tile.size(), tile_scales_at(f, side, kHeadDim), tile_offsets_at(f, side, kHeadDim));
+            text += fmt::format("{} {} head_dim {} bytes {} scales {} offsets {}\n", side == Side::key ? "key" : "value",
+                                format_name(f), kHeadDim, tile.size(), tile_scales_at(f, side, kHeadDim),
+                                tile_offsets_at(f, side, kHeadDim));
             for (size_t i = 0; i < tile.size(); ++i) text += fmt::format("{:02x}{}", tile[i], i % 64 == 63 ? "\n" : "");
         }
     }

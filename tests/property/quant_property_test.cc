@@ -32,9 +32,9 @@ TEST(QuantProperty, ErrorFallsAsBitsRise) {
             for (const Mode mode : {Mode::kivi, Mode::per_token_asym}) {
                 if (mode == Mode::kivi && side == Side::value && head_dim < 32) continue;
                 const auto   rows = test::make_values(test::Shape::outlier_channel, kBlockTokens, head_dim, seed);
-                const double e2 = mean_square_error(mode_format(mode, side, 2, head_dim), side, head_dim, rows);
-                const double e4 = mean_square_error(mode_format(mode, side, 4, head_dim), side, head_dim, rows);
-                const double e8 = mean_square_error(mode_format(mode, side, 8, head_dim), side, head_dim, rows);
+                const double e2   = mean_square_error(mode_format(mode, side, 2, head_dim), side, head_dim, rows);
+                const double e4   = mean_square_error(mode_format(mode, side, 4, head_dim), side, head_dim, rows);
+                const double e8   = mean_square_error(mode_format(mode, side, 8, head_dim), side, head_dim, rows);
                 ASSERT_LT(e4, e2) << seed;
                 ASSERT_LT(e8, e4) << seed;
             }

@@ -29,14 +29,29 @@ inline std::vector<float> make_values(Shape shape, int n_rows, int n, uint64_t s
             const auto noise = static_cast<float>(rng.uniform() + rng.uniform() + rng.uniform() + rng.uniform() - 2.0);
             float      v     = noise;
             switch (shape) {
-                case Shape::normal: break;
-                case Shape::outlier_channel: v = i % 17 == 3 ? 25.0f + 5.0f * noise : noise; break;
-                case Shape::constant: v = 0.7f; break;
-                case Shape::zeros: v = 0.0f; break;
-                case Shape::ramp: v = static_cast<float>(i) - static_cast<float>(r); break;
-                case Shape::one_spike: v = r == 1 && i == 2 ? 1000.0f : noise * 0.01f; break;
-                case Shape::tiny: v = noise * 1e-6f; break;
-                case Shape::large: v = noise * 20000.0f; break;
+                case Shape::normal:
+                    break;
+                case Shape::outlier_channel:
+                    v = i % 17 == 3 ? 25.0f + 5.0f * noise : noise;
+                    break;
+                case Shape::constant:
+                    v = 0.7f;
+                    break;
+                case Shape::zeros:
+                    v = 0.0f;
+                    break;
+                case Shape::ramp:
+                    v = static_cast<float>(i) - static_cast<float>(r);
+                    break;
+                case Shape::one_spike:
+                    v = r == 1 && i == 2 ? 1000.0f : noise * 0.01f;
+                    break;
+                case Shape::tiny:
+                    v = noise * 1e-6f;
+                    break;
+                case Shape::large:
+                    v = noise * 20000.0f;
+                    break;
             }
             x[static_cast<size_t>(r) * static_cast<size_t>(n) + static_cast<size_t>(i)] = v;
         }
@@ -50,7 +65,8 @@ inline std::vector<Format> all_formats(Side side, int head_dim) {
     for (const int bits : {2, 4, 8}) {
         formats.push_back(mode_format(Mode::per_token_asym, side, bits, head_dim));
         if (side == Side::key || head_dim >= 32) formats.push_back(mode_format(Mode::kivi, side, bits, head_dim));
-        if (head_dim > 16) formats.push_back(Format{Codec::int_asym, static_cast<uint8_t>(bits), Axis::per_token, Store::on_write, 16});
+        if (head_dim > 16)
+            formats.push_back(Format{Codec::int_asym, static_cast<uint8_t>(bits), Axis::per_token, Store::on_write, 16});
     }
     return formats;
 }

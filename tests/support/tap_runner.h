@@ -55,17 +55,19 @@ private:
         uint64_t kv_bytes() const override { return inner_->kv_bytes(); }
         Status   decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) override {
             if (tap_ && !runner_.silent) {
-                runner_.decoded += static_cast<int>(tokens.size());
-                for (int layer = 0; layer < runner_.info().n_layer; ++layer) {
-                    for (const Tap::Kind kind : {Tap::Kind::k, Tap::Kind::v, Tap::Kind::q}) send(kind, layer, static_cast<int>(tokens.size()));
+                  runner_.decoded += static_cast<int>(tokens.size());
+                  for (int layer = 0; layer < runner_.info().n_layer; ++layer) {
+                      for (const Tap::Kind kind : {Tap::Kind::k, Tap::Kind::v, Tap::Kind::q})
+                        send(kind, layer, static_cast<int>(tokens.size()));
                 }
             }
-            return inner_->decode(tokens, first_logits, on_logits);
+              return inner_->decode(tokens, first_logits, on_logits);
         }
 
     private:
         void send(Tap::Kind kind, int layer, int n_tokens) {
-            const int          dim = runner_.info().head_dim_k, heads = kind == Tap::Kind::q ? runner_.n_q_heads() : runner_.info().n_kv_heads;
+            const int dim   = runner_.info().head_dim_k,
+                      heads = kind == Tap::Kind::q ? runner_.n_q_heads() : runner_.info().n_kv_heads;
             std::vector<float> data;
             for (int t = 0; t < n_tokens; ++t) {
                 for (int i = 0; i < heads * dim; ++i) data.push_back(value(kind, layer, position() + t, i % dim));

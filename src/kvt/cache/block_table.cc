@@ -55,7 +55,7 @@ void BlockTable::write(int64_t cell, int64_t row, std::vector<BlockStep> & steps
     const uint32_t bit   = 1u << token;
     int            slot  = slot_of(block);
     if (slot < 0) {
-        slot = take_slot(block, steps);
+        slot                               = take_slot(block, steps);
         filled_[static_cast<size_t>(slot)] = valid(block) & (bit - 1u);
     }
     const size_t s = static_cast<size_t>(slot);

@@ -15,7 +15,7 @@ TensorCache::TensorCache(const CacheShape & shape, const KernelTable & kernels, 
       n_blocks_((shape.n_cells + kBlockTokens - 1) / kBlockTokens),
       memory_(memory) {
     const int64_t n_tiles = shape_.n_streams * shape_.n_heads * n_blocks_;
-    open_memory_ = memory_ + static_cast<size_t>(n_tiles) * packed_.bytes;
+    open_memory_          = memory_ + static_cast<size_t>(n_tiles) * packed_.bytes;
     if (sealing()) tables_.assign(static_cast<size_t>(shape_.n_streams), BlockTable(n_blocks_, kOpenBlocks));
 }
 
@@ -53,7 +53,9 @@ Encoded TensorCache::write_head(int head, const float * rows, int64_t row_stride
     for (const auto & [stream, step] : steps_) {
         uint8_t * const open = open_tile(stream, step.slot, head);
         switch (step.kind) {
-            case BlockStep::Kind::open: std::memset(open, 0, open_.bytes); break;
+            case BlockStep::Kind::open:
+                std::memset(open, 0, open_.bytes);
+                break;
             case BlockStep::Kind::reopen: {
                 float row[1024];
                 for (int t = 0; t < kBlockTokens; ++t) {
@@ -62,7 +64,9 @@ Encoded TensorCache::write_head(int head, const float * rows, int64_t row_stride
                 }
                 break;
             }
-            case BlockStep::Kind::write: note(kernels_->encode_token(open_, step.token, rows + step.row * row_stride, open)); break;
+            case BlockStep::Kind::write:
+                note(kernels_->encode_token(open_, step.token, rows + step.row * row_stride, open));
+                break;
             case BlockStep::Kind::seal: {
                 // The open tile is 64-byte aligned f16 data written by encode_token of the f16 spec.
                 const f16_t * src = reinterpret_cast<const f16_t *>(open);
@@ -78,19 +82,19 @@ HeadTiles TensorCache::head(int64_t stream, int head) const {
     HeadTiles tiles{&packed_, &open_, tile(stream, head, 0), nullptr, nullptr, 0, 0};
     if (sealing()) {
         const BlockTable & table = tables_[static_cast<size_t>(stream)];
-        tiles.open_blocks = table.open_blocks();
-        tiles.open_tiles  = open_tile(stream, 0, head);
-        tiles.open_stride = static_cast<size_t>(shape_.n_heads) * open_.bytes;
-        tiles.n_open      = table.n_slots();
+        tiles.open_blocks        = table.open_blocks();
+        tiles.open_tiles         = open_tile(stream, 0, head);
+        tiles.open_stride        = static_cast<size_t>(shape_.n_heads) * open_.bytes;
+        tiles.n_open             = table.n_slots();
     }
     return tiles;
 }
 
 void TensorCache::read_cell(int64_t cell, float * row) const {
     const int64_t stream = cell / shape_.n_cells, index = cell % shape_.n_cells;
-    const int64_t block  = index / kBlockTokens;
-    const int     token  = static_cast<int>(index % kBlockTokens);
-    const int     slot   = sealing() ? tables_[static_cast<size_t>(stream)].slot_of(block) : -1;
+    const int64_t block = index / kBlockTokens;
+    const int     token = static_cast<int>(index % kBlockTokens);
+    const int     slot  = sealing() ? tables_[static_cast<size_t>(stream)].slot_of(block) : -1;
     for (int h = 0; h < shape_.n_heads; ++h) {
         const TileSpec & spec = slot < 0 ? packed_ : open_;
         const uint8_t *  from = slot < 0 ? tile(stream, h, block) : open_tile(stream, slot, h);
@@ -99,8 +103,9 @@ void TensorCache::read_cell(int64_t cell, float * row) const {
 }
 
 void TensorCache::clear() {
-    std::memset(memory_, 0, tensor_bytes(shape_.format, shape_.side, shape_.n_heads, shape_.head_dim,
-                                         static_cast<uint64_t>(shape_.n_cells), static_cast<uint64_t>(shape_.n_streams)));
+    std::memset(memory_, 0,
+                tensor_bytes(shape_.format, shape_.side, shape_.n_heads, shape_.head_dim, static_cast<uint64_t>(shape_.n_cells),
+                             static_cast<uint64_t>(shape_.n_streams)));
     for (BlockTable & table : tables_) table.clear();
 }
 

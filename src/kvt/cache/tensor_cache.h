@@ -37,7 +37,7 @@ public:
 
     // Registers the write of rows 0 .. cells.size()-1; cells count over all streams (stream * n_cells + index) and must be
     // in range. Then write_head() must be called for every head before anything else.
-    void    plan_write(std::span<const int64_t> cells);
+    void plan_write(std::span<const int64_t> cells);
     // rows  row r of this head at rows + r * row_stride, head_dim f32
     Encoded write_head(int head, const float * rows, int64_t row_stride);
 
@@ -55,12 +55,12 @@ private:
     uint8_t * open_tile(int64_t stream, int slot, int head) const;
     bool      sealing() const { return shape_.format.store == Store::sealed_block; }
 
-    CacheShape          shape_;
-    const KernelTable * kernels_;
-    TileSpec            packed_, open_;
-    int64_t             n_blocks_;
-    uint8_t *           memory_;
-    uint8_t *           open_memory_;
+    CacheShape              shape_;
+    const KernelTable *     kernels_;
+    TileSpec                packed_, open_;
+    int64_t                 n_blocks_;
+    uint8_t *               memory_;
+    uint8_t *               open_memory_;
     std::vector<BlockTable> tables_;  // [n_streams], sealed_block formats only
 
     struct CellWrite {

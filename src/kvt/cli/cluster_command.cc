@@ -33,7 +33,9 @@ void add_cluster(Commands & commands) {
     app->add_option("sensitivity", o->sensitivity, "File of kvtuner profile")->required();
     app->add_option("candidates", o->candidates, "File of kvtuner prune")->required();
     app->add_option("-o,--output", o->output, "Groups file to write");
-    app->add_option("--eps", o->eps, "DBSCAN distance on raw e_o (min_samples is 2)")->check(CLI::NonNegativeNumber)->capture_default_str();
+    app->add_option("--eps", o->eps, "DBSCAN distance on raw e_o (min_samples is 2)")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
     app->add_flag("--json", o->json, "Print the record as JSON");
     app->footer("Example:\n  kvtuner cluster sensitivity.json candidates.json -o groups.json\n");
     app->callback([&commands, o] { commands.action = [o] { return run_cluster(*o); }; });

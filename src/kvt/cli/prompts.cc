@@ -27,7 +27,8 @@ Result<std::string> prompt_of(const std::string & line) {
     const auto row = nlohmann::json::parse(line, nullptr, false);
     if (!row.is_object()) return Error{"is not a JSON object"};
     for (const char * field : {"question", "prompt", "text"}) {
-        if (row.contains(field) && row[field].is_string() && !blank(row[field].get<std::string>())) return row[field].get<std::string>();
+        if (row.contains(field) && row[field].is_string() && !blank(row[field].get<std::string>()))
+            return row[field].get<std::string>();
     }
     return Error{"has no text in \"question\", \"prompt\" or \"text\""};
 }

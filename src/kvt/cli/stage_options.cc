@@ -45,22 +45,34 @@ void model_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
 
 void profile_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("--mode", o->mode, "Quantization mode: kivi or per-token")->capture_default_str();
-    app->add_option("--prompts-file", o->prompts_file, "Calibration prompts (.jsonl or text); default: 20 GSM8K training questions that come with kvtuner");
-    app->add_option("--prompts", o->n_prompts, "How many prompts, 0 for all")->check(CLI::Range(0, 1 << 20))->capture_default_str();
-    app->add_option("--generate", o->n_generate, "Tokens to generate per prompt")->check(CLI::Range(1, 1 << 16))->capture_default_str();
+    app->add_option("--prompts-file", o->prompts_file,
+                    "Calibration prompts (.jsonl or text); default: 20 GSM8K training questions that come with kvtuner");
+    app->add_option("--prompts", o->n_prompts, "How many prompts, 0 for all")
+        ->check(CLI::Range(0, 1 << 20))
+        ->capture_default_str();
+    app->add_option("--generate", o->n_generate, "Tokens to generate per prompt")
+        ->check(CLI::Range(1, 1 << 16))
+        ->capture_default_str();
 }
 
 void search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("--text", o->text, "Text to search on; default: the head of WikiText-2 validation that comes with kvtuner");
     app->add_option("-c,--ctx", o->n_ctx, "Tokens per chunk of text")->check(CLI::Range(16, 1 << 24))->capture_default_str();
     app->add_option("--chunks", o->chunks, "Chunks per evaluation")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-    app->add_option("--population", o->population, "Plans per generation, a multiple of 4")->check(CLI::Range(8, 100000))->capture_default_str();
-    app->add_option("--generations", o->generations, "Generations of NSGA-II")->check(CLI::Range(1, 100000))->capture_default_str();
-    app->add_option("--seed", o->seed, "Seed of the search")->check(CLI::Range(uint64_t{0}, uint64_t{0xffffffff}))->capture_default_str();
+    app->add_option("--population", o->population, "Plans per generation, a multiple of 4")
+        ->check(CLI::Range(8, 100000))
+        ->capture_default_str();
+    app->add_option("--generations", o->generations, "Generations of NSGA-II")
+        ->check(CLI::Range(1, 100000))
+        ->capture_default_str();
+    app->add_option("--seed", o->seed, "Seed of the search")
+        ->check(CLI::Range(uint64_t{0}, uint64_t{0xffffffff}))
+        ->capture_default_str();
 }
 
 void budget_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
-    app->add_option("--bits", o->max_bits, "Largest effective bits per element, scales and open blocks included")->check(CLI::Range(0.1, 16.0));
+    app->add_option("--bits", o->max_bits, "Largest effective bits per element, scales and open blocks included")
+        ->check(CLI::Range(0.1, 16.0));
     app->add_option("--max-kld", o->max_kld, "Largest KL divergence, nats")->check(CLI::PositiveNumber);
 }
 
@@ -69,7 +81,9 @@ void output_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_flag("--fresh", o->fresh, "Redo, even if the output exists");
 }
 
-Result<std::unique_ptr<ModelRunner>> open_stage_model(const StageOptions & o) { return open_model(o.model, {o.plugin, UsePlugin::required, o.threads}); }
+Result<std::unique_ptr<ModelRunner>> open_stage_model(const StageOptions & o) {
+    return open_model(o.model, {o.plugin, UsePlugin::required, o.threads});
+}
 
 Result<ProfileStage> profile_inputs(const StageOptions & o) {
     ProfileStage stage;
@@ -85,9 +99,13 @@ Result<ProfileStage> profile_inputs(const StageOptions & o) {
     return stage;
 }
 
-Result<ScoringText> search_text(const StageOptions & o) { return scoring_text(o.text, kDefaultSearch, o.n_ctx, o.chunks, o.threads); }
+Result<ScoringText> search_text(const StageOptions & o) {
+    return scoring_text(o.text, kDefaultSearch, o.n_ctx, o.chunks, o.threads);
+}
 
-Result<ScoringText> check_text(const StageOptions & o) { return scoring_text(o.check_text, kDefaultCheck, o.n_ctx, o.check_chunks, o.threads); }
+Result<ScoringText> check_text(const StageOptions & o) {
+    return scoring_text(o.check_text, kDefaultCheck, o.n_ctx, o.check_chunks, o.threads);
+}
 
 Status write_output(const std::string & path, const std::string & text) {
     if (path.empty()) return ok_status();

@@ -16,14 +16,14 @@ namespace kvt::cli {
 
 struct StageOptions {
     std::string model, plugin, output, mode = "kivi", prompts_file, text, check_text;
-    int         n_prompts = 20, n_generate = 32, chunks = 4, check_chunks = 12, n_ctx = 512, threads = 0;
-    int         population = 24, generations = 4;
-    uint64_t    seed = 1;
+    int         n_prompts = 20, n_generate = 32, chunks = 3, check_chunks = 12, n_ctx = 512, threads = 0;
+    int         population = 20, generations = 3;
+    uint64_t    seed     = 1;
     double      max_bits = 0, max_kld = 0;  // 0: not given
     bool        fresh = false, json = false;
 
-    Redo   redo() const { return fresh ? Redo::yes : Redo::no; }
-    Budget budget() const;
+    Redo          redo() const { return fresh ? Redo::yes : Redo::no; }
+    Budget        budget() const;
     SearchOptions search() const { return {population, generations, seed}; }
 };
 

@@ -14,7 +14,8 @@ namespace {
 
 std::string names_of(const std::vector<int> & pairs) {
     std::string text;
-    for (const int p : pairs) text += (text.empty() ? "" : " ") + pair_name(kPairs[static_cast<size_t>(p)].k, kPairs[static_cast<size_t>(p)].v);
+    for (const int p : pairs)
+        text += (text.empty() ? "" : " ") + pair_name(kPairs[static_cast<size_t>(p)].k, kPairs[static_cast<size_t>(p)].v);
     return text;
 }
 
@@ -43,8 +44,8 @@ std::string sensitivity_text(const SensitivityTable & table) {
         for (const double e : layer.e_o) cells.push_back(fmt::format("{:.3f}", e));
         rows.row(cells);
     }
-    return fmt::format("Attention output error e_o by layer and pair ({}, {} prompts, {} decode steps)\n{}", mode_name(table.mode), table.n_prompts,
-                       table.n_tokens, rows.text(2));
+    return fmt::format("Attention output error e_o by layer and pair ({}, {} prompts, {} decode steps)\n{}",
+                       mode_name(table.mode), table.n_prompts, table.n_tokens, rows.text(2));
 }
 
 std::string candidates_text(const CandidateSets & sets) {
@@ -56,22 +57,26 @@ std::string candidates_text(const CandidateSets & sets) {
 std::string groups_text(const LayerGroups & groups) {
     Table rows({{"group"}, {"layers", Align::left}, {"candidate pairs", Align::left}});
     int   number = 0;
-    for (const LayerGroup & group : groups.groups) rows.row({fmt::format("{}", number++), ranges_of(group.layers), names_of(group.pairs)});
-    return fmt::format("{} groups of layers, {:.0f} plans to choose from\n{}", groups.groups.size(), search_space(groups), rows.text(2));
+    for (const LayerGroup & group : groups.groups)
+        rows.row({fmt::format("{}", number++), ranges_of(group.layers), names_of(group.pairs)});
+    return fmt::format("{} groups of layers, {:.0f} plans to choose from\n{}", groups.groups.size(), search_space(groups),
+                       rows.text(2));
 }
 
 std::string held_out_text(const HeldOutCheck & check) {
-    Table rows({{"plan", Align::left}, {"payload bits"}, {"effective bits"}, {"KLD"}, {"95 %", Align::left}, {"p99.9"}, {"same top 1"}});
+    Table rows(
+        {{"plan", Align::left}, {"payload bits"}, {"effective bits"}, {"KLD"}, {"95 %", Align::left}, {"p99.9"}, {"same top 1"}});
     for (const CheckedPlan & p : check.plans) {
-        rows.row({p.label, fmt::format("{:.2f}", p.payload_bits), fmt::format("{:.2f}", p.effective_bits), fmt::format("{:.4f}", p.kld),
-                  interval(p.kld_ci_low, p.kld_ci_high), std::isnan(p.p999) ? "" : fmt::format("{:.3f}", p.p999), fmt::format("{:.1f} %", 100.0 * p.same_top)});
+        rows.row({p.label, fmt::format("{:.2f}", p.payload_bits), fmt::format("{:.2f}", p.effective_bits),
+                  fmt::format("{:.4f}", p.kld), interval(p.kld_ci_low, p.kld_ci_high),
+                  std::isnan(p.p999) ? "" : fmt::format("{:.3f}", p.p999), fmt::format("{:.1f} %", 100.0 * p.same_top)});
     }
-    return fmt::format("On text the search did not see ({} tokens of {}-token chunks; noise floor {:.4f}):\n{}", check.n_tokens, check.chunk_tokens,
-                       check.floor, rows.text(2));
+    return fmt::format("On text the search did not see ({} tokens of {}-token chunks; noise floor {:.4f}):\n{}", check.n_tokens,
+                       check.chunk_tokens, check.floor, rows.text(2));
 }
 
 std::string plan_strip(const std::vector<PairBits> & pairs) {
-    const auto symbol = [](int bits) { return bits == 16 ? 'f' : static_cast<char>('0' + bits); };
+    const auto  symbol = [](int bits) { return bits == 16 ? 'f' : static_cast<char>('0' + bits); };
     std::string k, v;
     for (const PairBits & p : pairs) {
         k += symbol(p.k);
@@ -82,10 +87,11 @@ std::string plan_strip(const std::vector<PairBits> & pairs) {
 
 std::string next_steps(const std::string & model_path, const std::string & plan_path, const std::string & plugin_path) {
     const std::string environment = fmt::format("GGML_BACKEND_PATH={} KVT_PLAN={}", plugin_path, plan_path);
-    return fmt::format("What to type next:\n"
-                       "  kvtuner plan show {}\n"
-                       "  {} \\\n    llama-server -m {} --device KVT0 -c 8192\n",
-                       plan_path, environment, model_path);
+    return fmt::format(
+        "What to type next:\n"
+        "  kvtuner plan show {}\n"
+        "  {} \\\n    llama-server -m {} --device KVT0 -c 8192\n",
+        plan_path, environment, model_path);
 }
 
 }  // namespace kvt::cli

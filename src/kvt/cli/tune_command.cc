@@ -23,14 +23,19 @@ struct Artefacts {
     std::string sensitivity, candidates, groups, study, held_out, plan, summary;
 
     explicit Artefacts(const std::string & folder)
-        : sensitivity(folder + "/sensitivity.json"), candidates(folder + "/candidates.json"), groups(folder + "/groups.json"),
-          study(folder + "/study.json"), held_out(folder + "/held_out.json"), plan(folder + "/plan.json"), summary(folder + "/summary.txt") {}
+        : sensitivity(folder + "/sensitivity.json"),
+          candidates(folder + "/candidates.json"),
+          groups(folder + "/groups.json"),
+          study(folder + "/study.json"),
+          held_out(folder + "/held_out.json"),
+          plan(folder + "/plan.json"),
+          summary(folder + "/summary.txt") {}
 };
 
 // Said before the long part begins; the rate is that of the profile's prompts on this machine, so it comes after it.
 void announce(const StageOptions & o, const LayerGroups & groups) {
-    fmt::print(stderr, "search: {} groups, {:.0f} plans to choose from, at most {} of them scored on {} tokens each\n", groups.groups.size(),
-               search_space(groups), max_evaluations(o.search()), o.chunks * o.n_ctx);
+    fmt::print(stderr, "search: {} groups, {:.0f} plans to choose from, at most {} of them scored on {} tokens each\n",
+               groups.groups.size(), search_space(groups), max_evaluations(o.search()), o.chunks * o.n_ctx);
 }
 
 Result<int> run_tune(const StageOptions & o) {
@@ -55,9 +60,10 @@ Result<int> run_tune(const StageOptions & o) {
     const PrecisionPlan plan = finished_plan(study, choice, check, table, build_info::kVersion);
     KVT_CHECK_OK(write_output(files.plan, write_plan(plan)));
 
-    const Evaluation & chosen  = study.evaluations[static_cast<size_t>(choice.evaluation)];
-    const std::string  summary = fmt::format("{}\n{}\nChosen: {}.\n{}\n{}", groups_text(groups), study_text(study, choice.evaluation), choice.why,
-                                             plan_strip(chosen.pairs), held_out_text(check));
+    const Evaluation & chosen = study.evaluations[static_cast<size_t>(choice.evaluation)];
+    const std::string  summary =
+        fmt::format("{}\n{}\nChosen: {}.\n{}\n{}", groups_text(groups), study_text(study, choice.evaluation), choice.why,
+                    plan_strip(chosen.pairs), held_out_text(check));
     KVT_CHECK_OK(write_output(files.summary, summary));
     if (o.json) {
         nlohmann::ordered_json j;
@@ -70,21 +76,27 @@ Result<int> run_tune(const StageOptions & o) {
     }
     KVT_TRY(const std::string plugin, o.plugin.empty() ? find_plugin() : Result<std::string>(o.plugin));
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    fmt::print("{}\nWritten to {} in {}.\n\n{}", summary, files.plan, duration_text(seconds), next_steps(o.model, files.plan, plugin));
+    fmt::print("{}\nWritten to {} in {}.\n\n{}", summary, files.plan, duration_text(seconds),
+               next_steps(o.model, files.plan, plugin));
     return 0;
 }
 
 }  // namespace
 
 void add_tune(Commands & commands) {
-    auto       o   = std::make_shared<StageOptions>();
-    CLI::App * app = commands.app.add_subcommand("tune", "Find the best precision of every layer: profile, prune, cluster, search, check");
+    auto       o = std::make_shared<StageOptions>();
+    CLI::App * app =
+        commands.app.add_subcommand("tune", "Find the best precision of every layer: profile, prune, cluster, search, check");
     model_options(app, o);
-    app->add_option("-o,--output", o->output, "Folder for plan.json and the artefacts of every stage; run again to resume")->required();
+    app->add_option("-o,--output", o->output, "Folder for plan.json and the artefacts of every stage; run again to resume")
+        ->required();
     profile_options(app, o);
     search_options(app, o);
-    app->add_option("--check-text", o->check_text, "Held-out text for the final figures; default: the head of WikiText-2 test that comes with kvtuner");
-    app->add_option("--check-chunks", o->check_chunks, "Chunks of held-out text")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+    app->add_option("--check-text", o->check_text,
+                    "Held-out text for the final figures; default: the head of WikiText-2 test that comes with kvtuner");
+    app->add_option("--check-chunks", o->check_chunks, "Chunks of held-out text")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
     budget_options(app, o);
     output_options(app, o);
     app->footer(R"(Without a budget, the smallest plan whose KL divergence is within 3 times the noise floor is chosen.

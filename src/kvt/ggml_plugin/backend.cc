@@ -34,11 +34,16 @@ Status compute_node(const ggml_tensor * node, backend_context & context) {
         case GGML_OP_VIEW:
         case GGML_OP_RESHAPE:
         case GGML_OP_PERMUTE:
-        case GGML_OP_TRANSPOSE: return ok_status();
-        case GGML_OP_SET_ROWS: return compute_set_rows(node, context.scratch);
-        case GGML_OP_FLASH_ATTN_EXT: return compute_flash_attn(node, context.n_threads, context.scratch);
-        case GGML_OP_ROPE: return compute_rope_shift(node, context.n_threads, context.scratch);
-        default: return Error{fmt::format("op {} is not supported", ggml_op_name(node->op))};
+        case GGML_OP_TRANSPOSE:
+            return ok_status();
+        case GGML_OP_SET_ROWS:
+            return compute_set_rows(node, context.scratch);
+        case GGML_OP_FLASH_ATTN_EXT:
+            return compute_flash_attn(node, context.n_threads, context.scratch);
+        case GGML_OP_ROPE:
+            return compute_rope_shift(node, context.n_threads, context.scratch);
+        default:
+            return Error{fmt::format("op {} is not supported", ggml_op_name(node->op))};
     }
 }
 
@@ -95,6 +100,8 @@ ggml_backend_t kvt_backend_init(ggml_backend_dev_t device) {
     }
 }
 
-void kvt_backend_set_n_threads(ggml_backend_t backend, int n_threads) { context_of(backend)->n_threads = n_threads > 0 ? n_threads : 1; }
+void kvt_backend_set_n_threads(ggml_backend_t backend, int n_threads) {
+    context_of(backend)->n_threads = n_threads > 0 ? n_threads : 1;
+}
 
 }  // namespace kvt::plugin

@@ -57,7 +57,7 @@ ggml_status buffer_init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tenso
         buffer_context * context = context_of(buffer);
         context->caches.push_back(std::move(*made));
         cache_tensor & stored = context->caches.back();
-        tensor->extra = &stored;
+        tensor->extra         = &stored;
         return GGML_STATUS_SUCCESS;
     } catch (const std::exception & e) {
         fail(e.what());
@@ -103,9 +103,10 @@ bool buffer_cpy_tensor(ggml_backend_buffer_t, const ggml_tensor * src, ggml_tens
     cache_tensor * to   = cache_tensor_of(dst);
     if (from == nullptr || to == nullptr || !from->cache || !to->cache) return false;
     const size_t stream_bytes = static_cast<size_t>(from->n_embd * from->n_cells) * 2;
-    const bool   same = from->format == to->format && from->n_embd == to->n_embd && from->n_cells == to->n_cells &&
+    const bool   same         = from->format == to->format && from->n_embd == to->n_embd && from->n_cells == to->n_cells &&
                       from->cache->shape().head_dim == to->cache->shape().head_dim;
-    if (!same || ggml_nbytes(src) != stream_bytes || view_offset(src) % stream_bytes != 0 || view_offset(dst) % stream_bytes != 0) {
+    if (!same || ggml_nbytes(src) != stream_bytes || view_offset(src) % stream_bytes != 0 ||
+        view_offset(dst) % stream_bytes != 0) {
         return false;
     }
     to->cache->copy_stream(*from->cache, static_cast<int64_t>(view_offset(src) / stream_bytes),
@@ -161,7 +162,7 @@ ggml_backend_buffer_t type_alloc_buffer(ggml_backend_buffer_type_t buft, size_t 
         }
         const size_t total     = (size + kSlack + kAlignment - 1) / kAlignment * kAlignment;
         const size_t alignment = total >= 4 * kHugePage ? kHugePage : kAlignment;
-        auto *       data      = static_cast<uint8_t *>(std::aligned_alloc(alignment, (total + alignment - 1) / alignment * alignment));
+        auto * data = static_cast<uint8_t *>(std::aligned_alloc(alignment, (total + alignment - 1) / alignment * alignment));
         if (data == nullptr) {
             fail(fmt::format("cannot allocate {:.1f} MiB for the cache", static_cast<double>(size) / 1048576.0));
             return nullptr;
@@ -180,7 +181,9 @@ bool type_is_host(ggml_backend_buffer_type_t) { return false; }
 
 }  // namespace
 
-bool is_kvt_buffer_type(ggml_backend_buffer_type_t buft) { return buft != nullptr && buft->iface.alloc_buffer == type_alloc_buffer; }
+bool is_kvt_buffer_type(ggml_backend_buffer_type_t buft) {
+    return buft != nullptr && buft->iface.alloc_buffer == type_alloc_buffer;
+}
 
 ggml_backend_buffer_type_t kvt_buffer_type(ggml_backend_dev_t device) {
     static ggml_backend_buffer_type type = {

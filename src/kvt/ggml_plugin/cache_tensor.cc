@@ -24,16 +24,16 @@ Result<description> describe(const ggml_tensor * tensor) {
     const auto name = parse_cache_name(tensor->name);
     if (!name) return Error{fmt::format("tensor {} is not a KV cache", tensor->name)};
     if (tensor->type != GGML_TYPE_F16) {
-        return Error{fmt::format("{} has type {}: the plan decides how the cache is stored, so leave -ctk and -ctv at f16", tensor->name,
-                                 ggml_type_name(tensor->type))};
+        return Error{fmt::format("{} has type {}: the plan decides how the cache is stored, so leave -ctk and -ctv at f16",
+                                 tensor->name, ggml_type_name(tensor->type))};
     }
     KVT_TRY(const auto source, current_plan());
     KVT_TRY(const tensor_choice choice, choose(*source, name->side, name->layer, tensor->ne[0]));
     // With an unknown head_dim the formats that remain (f16, kivi) take the same bytes for every multiple of 32.
     const int head_dim = choice.head_dim != 0 ? choice.head_dim : 32;
     if (tensor->ne[0] % head_dim != 0) {
-        return Error{fmt::format("{} has rows of {} elements, not a multiple of {}: use a plan file, which knows head_dim", tensor->name,
-                                 tensor->ne[0], head_dim)};
+        return Error{fmt::format("{} has rows of {} elements, not a multiple of {}: use a plan file, which knows head_dim",
+                                 tensor->name, tensor->ne[0], head_dim)};
     }
     const Status legal = check_format(choice.format, name->side, head_dim);
     if (!legal.ok()) return Error{fmt::format("{}: {}", tensor->name, legal.error().message)};
@@ -83,14 +83,16 @@ Status cache_tensor::learn_head_dim(int head_dim) {
     const char * what = name.side == Side::key ? "K" : "V";
     if (cache) {
         if (cache->shape().head_dim == head_dim) return ok_status();
-        return Error{fmt::format("layer {} {}: the plan says head_dim {}, the model uses {}", name.layer, what, cache->shape().head_dim, head_dim)};
+        return Error{fmt::format("layer {} {}: the plan says head_dim {}, the model uses {}", name.layer, what,
+                                 cache->shape().head_dim, head_dim)};
     }
     const Status legal = check_format(format, name.side, head_dim);
     if (!legal.ok()) return Error{fmt::format("layer {} {}: {}", name.layer, what, legal.error().message)};
     const int n_heads = static_cast<int>(n_embd / head_dim);
     if (n_embd % head_dim != 0 || tensor_bytes(format, name.side, n_heads, head_dim, static_cast<uint64_t>(n_cells),
                                                static_cast<uint64_t>(n_streams)) != bytes) {
-        return Error{fmt::format("layer {} {}: head_dim {} is not a multiple of 32: use a plan file, which knows head_dim", name.layer, what, head_dim)};
+        return Error{fmt::format("layer {} {}: head_dim {} is not a multiple of 32: use a plan file, which knows head_dim",
+                                 name.layer, what, head_dim)};
     }
     cache.emplace(CacheShape{format, name.side, n_heads, head_dim, n_cells, n_streams}, *kernels, memory);
     return ok_status();
@@ -134,18 +136,21 @@ Status cache_tensor::set_f16(size_t offset, size_t size, const void * in) {
 Status cache_tensor::write_rows(std::vector<int64_t> & cells, const float * rows, int64_t row_stride) {
     for (const int64_t cell : cells) {
         if (cell < 0 || cell >= n_cells * n_streams) {
-            return Error{fmt::format("cell {} is outside of the cache of layer {} ({} cells)", cell, name.layer, n_cells * n_streams)};
+            return Error{
+                fmt::format("cell {} is outside of the cache of layer {} ({} cells)", cell, name.layer, n_cells * n_streams)};
         }
     }
     cache->plan_write(cells);
-    const int  n_heads = cache->shape().n_heads, head_dim = cache->shape().head_dim;
-    int        bad = 0;
+    const int n_heads = cache->shape().n_heads, head_dim = cache->shape().head_dim;
+    int       bad = 0;
     // A thread per head pays from about 64 rows on (a parallel region costs 2-5 us, a row about 0.1 us).
-#pragma omp parallel for schedule(dynamic) reduction(+ : bad) if (cells.size() * static_cast<size_t>(n_heads) >= 64)
+#pragma omp parallel for schedule(dynamic) reduction(+ : bad) if (cells.size() * static_cast <size_t>(n_heads) >= 64)
     for (int h = 0; h < n_heads; ++h) {
         bad += cache->write_head(h, rows + static_cast<ptrdiff_t>(h) * head_dim, row_stride) != Encoded::ok;
     }
-    if (bad != 0) fail_once(fmt::format("layer {}: keys or values beyond the range of 16-bit floats, or not finite; their groups decode to NaN", name.layer));
+    if (bad != 0)
+        fail_once(fmt::format(
+            "layer {}: keys or values beyond the range of 16-bit floats, or not finite; their groups decode to NaN", name.layer));
     return ok_status();
 }
 

@@ -16,8 +16,8 @@ const char * device_get_description(ggml_backend_dev_t) { return "kvtuner packed
 
 void device_get_memory(ggml_backend_dev_t, size_t * free, size_t * total) {
     const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    *free  = static_cast<size_t>(sysconf(_SC_AVPHYS_PAGES)) * page;
-    *total = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * page;
+    *free           = static_cast<size_t>(sysconf(_SC_AVPHYS_PAGES)) * page;
+    *total          = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * page;
 }
 
 // llama.cpp gives every layer's cache to GPU devices under the default --n-gpu-layers; weights stay on the CPU because
@@ -30,7 +30,7 @@ void device_get_props(ggml_backend_dev_t device, ggml_backend_dev_props * props)
     props->type        = device_get_type(device);
     props->device_id   = nullptr;
     device_get_memory(device, &props->memory_free, &props->memory_total);
-    props->caps        = {};  // no async, no host buffer, no buffer_from_host_ptr, no events
+    props->caps              = {};    // no async, no host buffer, no buffer_from_host_ptr, no events
     props->caps.mmap_support = true;  // weights never come here, so the host may map the model file as usual
 }
 
@@ -51,11 +51,16 @@ bool device_supports_op(ggml_backend_dev_t, const ggml_tensor * op) {
             case GGML_OP_VIEW:
             case GGML_OP_RESHAPE:
             case GGML_OP_PERMUTE:
-            case GGML_OP_TRANSPOSE: return true;
-            case GGML_OP_SET_ROWS: return on_cache(op) && supports_set_rows(op);
-            case GGML_OP_FLASH_ATTN_EXT: return on_cache(op->src[1]) && supports_flash_attn(op);
-            case GGML_OP_ROPE: return on_cache(op) && supports_rope_shift(op);
-            default: return false;
+            case GGML_OP_TRANSPOSE:
+                return true;
+            case GGML_OP_SET_ROWS:
+                return on_cache(op) && supports_set_rows(op);
+            case GGML_OP_FLASH_ATTN_EXT:
+                return on_cache(op->src[1]) && supports_flash_attn(op);
+            case GGML_OP_ROPE:
+                return on_cache(op) && supports_rope_shift(op);
+            default:
+                return false;
         }
     } catch (...) {
         return false;

@@ -19,18 +19,18 @@ constexpr int64_t kSplitCells = 512;
 
 // Everything about one attention op that the work items share.
 struct attention {
-    const ggml_tensor * q;     // [head_dim, n_tokens, n_heads, n_streams]
-    const ggml_tensor * mask;  // [n_kv, n_tokens, 1, n_streams] f16, or null
-    const ggml_tensor * sinks; // [n_heads] f32, or null
-    const ggml_tensor * out;   // [head_dim_v, n_heads, n_tokens, n_streams]
+    const ggml_tensor *  q;      // [head_dim, n_tokens, n_heads, n_streams]
+    const ggml_tensor *  mask;   // [n_kv, n_tokens, 1, n_streams] f16, or null
+    const ggml_tensor *  sinks;  // [n_heads] f32, or null
+    const ggml_tensor *  out;    // [head_dim_v, n_heads, n_tokens, n_streams]
     const cache_tensor * k;
     const cache_tensor * v;
-    int64_t first_stream, n_streams, n_kv;
-    int     n_tokens, n_heads, n_kv_heads, gqa_ratio, dk, dv;
-    float   scale, max_bias, softcap;
-    int     n_rows, n_row_chunks;  // per (stream, KV head)
-    int64_t n_splits;
-    size_t  part_floats;           // one partial state: m, l, o of up to kMaxRows rows
+    int64_t              first_stream, n_streams, n_kv;
+    int                  n_tokens, n_heads, n_kv_heads, gqa_ratio, dk, dv;
+    float                scale, max_bias, softcap;
+    int                  n_rows, n_row_chunks;  // per (stream, KV head)
+    int64_t              n_splits;
+    size_t               part_floats;  // one partial state: m, l, o of up to kMaxRows rows
 };
 
 float op_float(const ggml_tensor * op, int i) {
@@ -52,22 +52,23 @@ Result<attention> describe(const ggml_tensor * op) {
     a.out   = op;
     a.k     = cache_tensor_of(op->src[1]);
     a.v     = cache_tensor_of(op->src[2]);
-    if (a.k == nullptr || a.v == nullptr || !a.k->cache || !a.v->cache) return Error{"attention on something that is not the KV cache"};
+    if (a.k == nullptr || a.v == nullptr || !a.k->cache || !a.v->cache)
+        return Error{"attention on something that is not the KV cache"};
     const CacheShape & shape_k = a.k->cache->shape();
     const CacheShape & shape_v = a.v->cache->shape();
-    a.n_streams    = op->src[1]->ne[3];
-    a.n_kv         = op->src[1]->ne[1];
-    a.first_stream = view_stream(op->src[1], *a.k);
-    a.dk           = shape_k.head_dim;
-    a.dv           = shape_v.head_dim;
-    a.n_kv_heads   = shape_k.n_heads;
-    a.n_tokens     = static_cast<int>(a.q->ne[1]);
-    a.n_heads      = static_cast<int>(a.q->ne[2]);
-    a.gqa_ratio    = a.n_heads / a.n_kv_heads;
-    a.scale        = op_float(op, 0);
-    a.max_bias     = op_float(op, 1);
-    a.softcap      = op_float(op, 2);
-    const bool fits = a.q->ne[0] == a.dk && a.n_heads % a.n_kv_heads == 0 && shape_v.n_heads == a.n_kv_heads &&
+    a.n_streams                = op->src[1]->ne[3];
+    a.n_kv                     = op->src[1]->ne[1];
+    a.first_stream             = view_stream(op->src[1], *a.k);
+    a.dk                       = shape_k.head_dim;
+    a.dv                       = shape_v.head_dim;
+    a.n_kv_heads               = shape_k.n_heads;
+    a.n_tokens                 = static_cast<int>(a.q->ne[1]);
+    a.n_heads                  = static_cast<int>(a.q->ne[2]);
+    a.gqa_ratio                = a.n_heads / a.n_kv_heads;
+    a.scale                    = op_float(op, 0);
+    a.max_bias                 = op_float(op, 1);
+    a.softcap                  = op_float(op, 2);
+    const bool fits            = a.q->ne[0] == a.dk && a.n_heads % a.n_kv_heads == 0 && shape_v.n_heads == a.n_kv_heads &&
                       a.n_kv <= shape_k.n_cells && a.first_stream + a.n_streams <= shape_k.n_streams && a.q->ne[3] == a.n_streams;
     if (!fits) return Error{fmt::format("layer {}: attention of an unexpected shape", a.k->name.layer)};
     a.n_rows       = a.n_tokens * a.gqa_ratio;
@@ -77,9 +78,7 @@ Result<attention> describe(const ggml_tensor * op) {
     return a;
 }
 
-AttendState state_at(float * memory) {
-    return {memory, memory + kMaxRows, memory + 2 * kMaxRows};
-}
+AttendState state_at(float * memory) { return {memory, memory + kMaxRows, memory + 2 * kMaxRows}; }
 
 // ALiBi slope of a head, as ggml defines it.
 float alibi_slope(const attention & a, int head) {
@@ -95,7 +94,9 @@ float alibi_slope(const attention & a, int head) {
 struct row_place {
     int token, head;
 };
-row_place place_of(const attention & a, int kv_head, int row) { return {row / a.gqa_ratio, kv_head * a.gqa_ratio + row % a.gqa_ratio}; }
+row_place place_of(const attention & a, int kv_head, int row) {
+    return {row / a.gqa_ratio, kv_head * a.gqa_ratio + row % a.gqa_ratio};
+}
 
 size_t thread_floats(const attention & a) {
     return static_cast<size_t>(kMaxRows) * static_cast<size_t>(a.dk) + a.part_floats + attend_scratch_floats(a.dk, a.dv);
@@ -106,7 +107,7 @@ void finish_rows(const attention & a, const AttendState & state, int64_t stream,
     float   sink[kMaxRows];
     for (int r = 0; r < n_rows; ++r) {
         const row_place place = place_of(a, kv_head, first_row + r);
-        char * base = static_cast<char *>(a.out->data) + static_cast<size_t>(place.head) * a.out->nb[1] +
+        char *          base  = static_cast<char *>(a.out->data) + static_cast<size_t>(place.head) * a.out->nb[1] +
                       static_cast<size_t>(place.token) * a.out->nb[2] + static_cast<size_t>(stream) * a.out->nb[3];
         out[r] = reinterpret_cast<float *>(base);
         if (a.sinks != nullptr) sink[r] = static_cast<const float *>(a.sinks->data)[place.head];
@@ -127,7 +128,7 @@ void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64
     float         slope[kMaxRows];
     for (int r = 0; r < n_rows; ++r) {
         const row_place place = place_of(a, kv_head, first_row + r);
-        const char * src = static_cast<const char *>(a.q->data) + static_cast<size_t>(place.token) * a.q->nb[1] +
+        const char *    src   = static_cast<const char *>(a.q->data) + static_cast<size_t>(place.token) * a.q->nb[1] +
                            static_cast<size_t>(place.head) * a.q->nb[2] + static_cast<size_t>(stream) * a.q->nb[3];
         const float * from = reinterpret_cast<const float *>(src);
         for (int d = 0; d < a.dk; ++d) q[r * a.dk + d] = from[d] * a.scale;
@@ -144,8 +145,8 @@ void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64
     attend_init(state, n_rows, a.dv);
     const int64_t first_cell = split * kSplitCells;
     const int64_t last_cell  = a.n_splits > 1 ? std::min(a.n_kv, first_cell + kSplitCells) : a.n_kv;
-    attend(*a.k->kernels, a.k->cache->head(a.first_stream + stream, kv_head), a.v->cache->head(a.first_stream + stream, kv_head), rows,
-           first_cell, last_cell, state, scratch);
+    attend(*a.k->kernels, a.k->cache->head(a.first_stream + stream, kv_head), a.v->cache->head(a.first_stream + stream, kv_head),
+           rows, first_cell, last_cell, state, scratch);
     if (a.n_splits == 1) finish_rows(a, state, stream, kv_head, first_row, n_rows);
 }
 
@@ -167,9 +168,9 @@ void tap_queries(const attention & a) {
 }  // namespace
 
 bool supports_flash_attn(const ggml_tensor * op) {
-    const ggml_tensor * q = op->src[0];
-    const ggml_tensor * k = op->src[1];
-    const ggml_tensor * v = op->src[2];
+    const ggml_tensor * q       = op->src[0];
+    const ggml_tensor * k       = op->src[1];
+    const ggml_tensor * v       = op->src[2];
     cache_tensor *      cache_k = cache_tensor_of(k);
     cache_tensor *      cache_v = cache_tensor_of(v);
     // Other attention (no cache, or V as a view of K in MLA models) stays with the CPU backend, which reads decoded copies.
@@ -189,14 +190,15 @@ Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & sc
     KVT_TRY(const attention a, describe(op));
     if (tap_active()) tap_queries(a);
 
-    const int64_t n_items = a.n_streams * a.n_kv_heads * a.n_row_chunks * a.n_splits;
+    const int64_t n_items     = a.n_streams * a.n_kv_heads * a.n_row_chunks * a.n_splits;
     const int64_t n_heads_all = a.n_streams * a.n_kv_heads;
     if (scratch.per_thread.size() < static_cast<size_t>(n_threads)) scratch.per_thread.resize(static_cast<size_t>(n_threads));
     for (auto & memory : scratch.per_thread) {
         if (memory.size() < thread_floats(a)) memory.resize(thread_floats(a));
     }
     const bool split = a.n_splits > 1;
-    if (split && scratch.parts.size() < static_cast<size_t>(n_items) * a.part_floats) scratch.parts.resize(static_cast<size_t>(n_items) * a.part_floats);
+    if (split && scratch.parts.size() < static_cast<size_t>(n_items) * a.part_floats)
+        scratch.parts.resize(static_cast<size_t>(n_items) * a.part_floats);
 
 #pragma omp parallel num_threads(n_threads)
     {
@@ -209,7 +211,7 @@ Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & sc
             const int     chunk   = static_cast<int>(rest / n_heads_all);
             const int     kv_head = static_cast<int>(rest % a.n_kv_heads);
             const int64_t stream  = rest % n_heads_all / a.n_kv_heads;
-            float * part = split ? scratch.parts.data() + static_cast<size_t>(part_index) * a.part_floats : nullptr;
+            float *       part    = split ? scratch.parts.data() + static_cast<size_t>(part_index) * a.part_floats : nullptr;
             run_item(a, stream, kv_head, chunk, sp, memory, part);
         }
         if (split) {

@@ -23,16 +23,16 @@ Status rotate_on_cpu(const ggml_tensor * op, float * keys, int64_t n_heads, int6
     const std::unique_ptr<ggml_backend, backend_deleter> cpu(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
     if (!cpu) return Error{"context shift needs the CPU backend, which the host did not load"};
     ggml_backend_dev_t cpu_device = ggml_backend_get_device(cpu.get());
-    using set_threads_fn = void (*)(ggml_backend_t, int);
-    const auto set_threads = reinterpret_cast<set_threads_fn>(
+    using set_threads_fn          = void (*)(ggml_backend_t, int);
+    const auto set_threads        = reinterpret_cast<set_threads_fn>(
         ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu_device), "ggml_backend_set_n_threads"));
     if (set_threads != nullptr) set_threads(cpu.get(), n_threads);
 
     const ggml_init_params params{ggml_tensor_overhead() * 8 + ggml_graph_overhead_custom(8, false), nullptr, true};
     const std::unique_ptr<ggml_context, context_deleter> context(ggml_init(params));
     if (!context) return Error{"context shift: out of memory"};
-    ggml_tensor * copy = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, op->src[0]->ne[0], n_heads, n_cells);
-    copy->data         = keys;
+    ggml_tensor * copy    = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, op->src[0]->ne[0], n_heads, n_cells);
+    copy->data            = keys;
     ggml_tensor * rotated = ggml_view_tensor(context.get(), copy);
     rotated->op           = GGML_OP_ROPE;
     rotated->src[0]       = copy;
@@ -41,7 +41,8 @@ Status rotate_on_cpu(const ggml_tensor * op, float * keys, int64_t n_heads, int6
     std::memcpy(rotated->op_params, op->op_params, sizeof rotated->op_params);
     ggml_cgraph * graph = ggml_new_graph_custom(context.get(), 8, false);
     ggml_build_forward_expand(graph, rotated);  // also marks the node as one to compute
-    if (ggml_backend_graph_compute(cpu.get(), graph) != GGML_STATUS_SUCCESS) return Error{"context shift: rotating the keys failed"};
+    if (ggml_backend_graph_compute(cpu.get(), graph) != GGML_STATUS_SUCCESS)
+        return Error{"context shift: rotating the keys failed"};
     return ok_status();
 }
 

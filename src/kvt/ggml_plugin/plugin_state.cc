@@ -43,7 +43,7 @@ Result<std::shared_ptr<const plan_source>> load_source(const std::string & text)
 }  // namespace
 
 Result<std::shared_ptr<const plan_source>> current_plan() {
-    state &                    s = global();
+    state &                s = global();
     const std::scoped_lock guard(s.lock);
     if (s.chosen) return s.chosen;
     if (s.from_env) return s.from_env;
@@ -62,7 +62,7 @@ Status set_plan(const char * text) {
     if (text != nullptr) {
         KVT_TRY(source, load_source(text));
     }
-    state &                    s = global();
+    state &                s = global();
     const std::scoped_lock guard(s.lock);
     s.chosen = std::move(source);
     return ok_status();
@@ -71,13 +71,14 @@ Status set_plan(const char * text) {
 Result<tensor_choice> choose(const plan_source & source, Side side, int layer, int64_t n_embd) {
     const char * side_name = side == Side::key ? "keys" : "values";
     if (!source.plan) {
-        const ShortForm & form = source.short_form;
-        const int         bits = side == Side::key ? form.pair.k : form.pair.v;
-        const bool needs_head_dim = form.mode == Mode::per_token_asym && bits != 16;
+        const ShortForm & form           = source.short_form;
+        const int         bits           = side == Side::key ? form.pair.k : form.pair.v;
+        const bool        needs_head_dim = form.mode == Mode::per_token_asym && bits != 16;
         if (needs_head_dim && form.head_dim == 0) {
-            return Error{fmt::format("the short form per-token:{} lacks the head dimension, which this device learns too late: "
-                                     "add it (per-token:{}:hd64), or use a plan file",
-                                     pair_name(form.pair.k, form.pair.v), pair_name(form.pair.k, form.pair.v))};
+            return Error{
+                fmt::format("the short form per-token:{} lacks the head dimension, which this device learns too late: "
+                            "add it (per-token:{}:hd64), or use a plan file",
+                            pair_name(form.pair.k, form.pair.v), pair_name(form.pair.k, form.pair.v))};
         }
         if (form.head_dim != 0 && n_embd % form.head_dim != 0) {
             return Error{fmt::format("head_dim {} of the short form does not divide the {} elements of a row of {} in layer {}",
@@ -90,13 +91,15 @@ Result<tensor_choice> choose(const plan_source & source, Side side, int layer, i
     for (const LayerPlan & entry : source.plan->layers) {
         if (entry.layer != layer) continue;
         if (int64_t{model.n_kv_heads} * head_dim != n_embd) {
-            return Error{fmt::format("the plan is for {} KV heads of {} elements, but a row of {} in layer {} has {}: it was made for "
-                                     "another model ({})",
-                                     model.n_kv_heads, head_dim, side_name, layer, n_embd, model.name)};
+            return Error{
+                fmt::format("the plan is for {} KV heads of {} elements, but a row of {} in layer {} has {}: it was made for "
+                            "another model ({})",
+                            model.n_kv_heads, head_dim, side_name, layer, n_embd, model.name)};
         }
         return tensor_choice{side == Side::key ? entry.k : entry.v, head_dim};
     }
-    return Error{fmt::format("the plan has no layer {}: it was made for another model ({}, {} layers)", layer, model.name, model.n_layer)};
+    return Error{
+        fmt::format("the plan has no layer {}: it was made for another model ({}, {} layers)", layer, model.name, model.n_layer)};
 }
 
 Result<const KernelTable *> current_kernels() {
@@ -110,7 +113,7 @@ enum class repeat { log, skip };
 
 void log_failure(std::string_view message, repeat when_equal) noexcept {
     try {
-        state &                    s = global();
+        state &                s = global();
         const std::scoped_lock guard(s.lock);
         if (when_equal == repeat::skip && s.last_error == message) return;
         s.last_error = message;
@@ -134,7 +137,7 @@ void fail_once(std::string_view message) noexcept { log_failure(message, repeat:
 const char * last_error() noexcept { return global().last_error.c_str(); }
 
 void set_tap(kvt_tap_fn fn, void * user) {
-    state &                    s = global();
+    state &                s = global();
     const std::scoped_lock guard(s.lock);
     s.tap      = fn;
     s.tap_user = user;
@@ -142,7 +145,7 @@ void set_tap(kvt_tap_fn fn, void * user) {
 }
 
 void run_tap(const kvt_tap & tap) {
-    state &                    s = global();
+    state &                s = global();
     const std::scoped_lock guard(s.lock);
     if (s.tap != nullptr) s.tap(&tap, s.tap_user);
 }

@@ -43,7 +43,7 @@ Result<const KernelTable *> current_kernels();
 // Says an error on stderr (through the log callback if the host set the plan itself) and keeps it for kvt_last_error.
 void fail(std::string_view message) noexcept;
 // The same for what may happen at every token: equal messages are logged once in a row.
-void fail_once(std::string_view message) noexcept;
+void         fail_once(std::string_view message) noexcept;
 const char * last_error() noexcept;
 
 void set_tap(kvt_tap_fn fn, void * user);

@@ -3,7 +3,6 @@
 #include <exception>
 #include <string>
 
-
 #include "ggml-backend-impl.h"
 #include "kvt/ggml_plugin/backend.h"
 #include "kvt/ggml_plugin/plugin_state.h"
@@ -36,7 +35,8 @@ void api_set_tap(kvt_tap_fn fn, void * user) { set_tap(fn, user); }
 const char * api_describe() {
     static const std::string text = [] {
         std::string isas;
-        for (const Isa isa : available_isas()) isas += std::string(isas.empty() ? "" : ", ") + '"' + std::string(isa_name(isa)) + '"';
+        for (const Isa isa : available_isas())
+            isas += std::string(isas.empty() ? "" : ", ") + '"' + std::string(isa_name(isa)) + '"';
         const auto        kernels = current_kernels();
         const std::string isa(kernels.ok() ? isa_name((*kernels)->isa) : "none");
         return std::string(R"({"version": ")" KVT_VERSION R"(", "isa": ")") + isa + R"(", "isa_available": [)" + isas +
@@ -61,8 +61,8 @@ int api_self_test(char * report, size_t report_size) {
     }
 }
 
-const char * reg_get_name(ggml_backend_reg_t) { return "KVT"; }
-size_t       reg_get_device_count(ggml_backend_reg_t) { return 1; }
+const char *       reg_get_name(ggml_backend_reg_t) { return "KVT"; }
+size_t             reg_get_device_count(ggml_backend_reg_t) { return 1; }
 ggml_backend_dev_t reg_get_device(ggml_backend_reg_t reg, size_t index) { return index == 0 ? kvt_device(reg) : nullptr; }
 
 void * reg_get_proc_address(ggml_backend_reg_t, const char * name) {
@@ -86,7 +86,8 @@ void * reg_get_proc_address(ggml_backend_reg_t, const char * name) {
 }  // namespace
 
 ggml_backend_reg_t kvt_reg() {
-    static ggml_backend_reg reg = {GGML_BACKEND_API_VERSION, {reg_get_name, reg_get_device_count, reg_get_device, reg_get_proc_address}, nullptr};
+    static ggml_backend_reg reg = {
+        GGML_BACKEND_API_VERSION, {reg_get_name, reg_get_device_count, reg_get_device, reg_get_proc_address}, nullptr};
     return &reg;
 }
 

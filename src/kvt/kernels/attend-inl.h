@@ -47,25 +47,26 @@ inline F exp_nonpositive(F x) {
     const F n     = round(mul(x, set1(1.44269504f)));
     F       r     = fma(n, set1(-0.693359375f), x);
     r             = fma(n, set1(2.12194440e-4f), r);
-    F p = set1(1.0f / 720.0f);
-    p   = fma(p, r, set1(1.0f / 120.0f));
-    p   = fma(p, r, set1(1.0f / 24.0f));
-    p   = fma(p, r, set1(1.0f / 6.0f));
-    p   = fma(p, r, set1(0.5f));
-    p   = fma(p, r, set1(1.0f));
-    p   = fma(p, r, set1(1.0f));
+    F p           = set1(1.0f / 720.0f);
+    p             = fma(p, r, set1(1.0f / 120.0f));
+    p             = fma(p, r, set1(1.0f / 24.0f));
+    p             = fma(p, r, set1(1.0f / 6.0f));
+    p             = fma(p, r, set1(0.5f));
+    p             = fma(p, r, set1(1.0f));
+    p             = fma(p, r, set1(1.0f));
     return select_gt(limit, x, zero(), scale_by_power(p, n));
 }
 
 float softmax_step_simd(float * scores, float * m, float * l) {
     constexpr int kVecs = 32 / kLanes;
-    F top = load(scores);
+    F             top   = load(scores);
     for (int v = 1; v < kVecs; ++v) top = max(load(scores + v * kLanes), top);
     const float tile_max = reduce_max(top);
     const float new_max  = tile_max > *m ? tile_max : *m;
     const F     floor    = set1(-kInfinity);
     if (new_max == -kInfinity) {
-        for (int v = 0; v < kVecs; ++v) store(scores + v * kLanes, select_eq(load(scores + v * kLanes), floor, zero(), load(scores + v * kLanes)));
+        for (int v = 0; v < kVecs; ++v)
+            store(scores + v * kLanes, select_eq(load(scores + v * kLanes), floor, zero(), load(scores + v * kLanes)));
         return 1.0f;
     }
     const float factor = *m == new_max ? 1.0f : reduce_max(exp_nonpositive(set1(*m - new_max)));
@@ -111,10 +112,11 @@ inline void pv_block(int stride, const float * p, const float * factor, const fl
 template <int R>
 inline void pv_rows(int n_rows, int stride, const float * p, const float * factor, const float * v, float * acc) {
     for (int r = 0; r + R <= n_rows; r += R) {
-        const float * p_r = p + r * 32;
+        const float * p_r   = p + r * 32;
         float *       acc_r = acc + r * stride;
-        int           d = 0;
-        for (; d + kVecsPv * kLanes <= stride; d += kVecsPv * kLanes) pv_block<R, kVecsPv>(stride, p_r, factor + r, v + d, acc_r + d);
+        int           d     = 0;
+        for (; d + kVecsPv * kLanes <= stride; d += kVecsPv * kLanes)
+            pv_block<R, kVecsPv>(stride, p_r, factor + r, v + d, acc_r + d);
         for (; d < stride; d += kLanes) pv_block<R, 1>(stride, p_r, factor + r, v + d, acc_r + d);
     }
     if constexpr (R > 1) {

@@ -59,16 +59,16 @@ void attend_init(const AttendState & state, int n_rows, int head_dim_v) {
 
 void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & v, const AttendRows & rows, int64_t first_cell,
             int64_t last_cell, const AttendState & state, float * scratch) {
-    const int head_dim = k.packed->head_dim;
-    const int stride_v = v.packed->stride;
-    float *   tile_k   = scratch;
-    float *   tile_v   = tile_k + static_cast<size_t>(head_dim) * kBlockTokens;
-    float *   scores   = tile_v + static_cast<size_t>(stride_v) * kBlockTokens;
-    float     factor[kMaxRows];
+    const int  head_dim = k.packed->head_dim;
+    const int  stride_v = v.packed->stride;
+    float *    tile_k   = scratch;
+    float *    tile_v   = tile_k + static_cast<size_t>(head_dim) * kBlockTokens;
+    float *    scores   = tile_v + static_cast<size_t>(stride_v) * kBlockTokens;
+    float      factor[kMaxRows];
     Visibility seen[kMaxRows];
 
     for (int64_t cell = first_cell; cell < last_cell; cell += kBlockTokens) {
-        const int n = last_cell - cell < kBlockTokens ? static_cast<int>(last_cell - cell) : kBlockTokens;
+        const int n   = last_cell - cell < kBlockTokens ? static_cast<int>(last_cell - cell) : kBlockTokens;
         bool      any = rows.mask == nullptr;
         if (rows.mask != nullptr) {
             for (int r = 0; r < rows.n_rows; ++r) {

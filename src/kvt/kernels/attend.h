@@ -1,6 +1,7 @@
 // Fused online-softmax attention of some query rows over the packed cells of one KV head.
 //
-//   o[r] = sum_t softmax_t(scale * q[r] . k[t] + slope[r] * mask[r][t]) v[t]      (softcap: logits become cap * tanh(logit / cap))
+//   o[r] = sum_t softmax_t(scale * q[r] . k[t] + slope[r] * mask[r][t]) v[t]      (softcap: logits become cap * tanh(logit /
+//   cap))
 // Keys and values are decoded tile by tile into scratch that stays in L1/L2; a full copy of the cache never exists.
 // Source: online softmax as in FlashAttention (arXiv 2205.14135), split over the KV range with a final merge.
 #pragma once
@@ -17,21 +18,21 @@ constexpr int kMaxRows = 64;  // query rows of one call: 64 x 128 floats of q an
 
 // Where tile `block` of one (stream, KV head) is. A block open at 16 bits overrides the packed tile.
 struct HeadTiles {
-    const TileSpec * packed = nullptr;
-    const TileSpec * open   = nullptr;  // f16
-    const uint8_t *  tiles  = nullptr;  // [n_blocks] packed->bytes
+    const TileSpec * packed      = nullptr;
+    const TileSpec * open        = nullptr;  // f16
+    const uint8_t *  tiles       = nullptr;  // [n_blocks] packed->bytes
     const int32_t *  open_blocks = nullptr;  // [n_open] block number held by each open slot, -1 if free
     const uint8_t *  open_tiles  = nullptr;  // slot s at open_tiles + s * open_stride
     size_t           open_stride = 0;
-    int              n_open = 0;
+    int              n_open      = 0;
 };
 
 struct AttendRows {
-    int           n_rows = 0;         // 1 .. kMaxRows
-    const float * q = nullptr;        // [n_rows][head_dim_k], already multiplied by the logit scale
-    const f16_t * const * mask = nullptr;  // [n_rows] rows of n_cells f16, or null: all cells visible
-    const float * slope = nullptr;    // [n_rows] ALiBi slopes; null: 1
-    float         softcap = 0;        // 0: none
+    int                   n_rows  = 0;        // 1 .. kMaxRows
+    const float *         q       = nullptr;  // [n_rows][head_dim_k], already multiplied by the logit scale
+    const f16_t * const * mask    = nullptr;  // [n_rows] rows of n_cells f16, or null: all cells visible
+    const float *         slope   = nullptr;  // [n_rows] ALiBi slopes; null: 1
+    float                 softcap = 0;        // 0: none
 };
 
 // Running state of the online softmax: o is not yet divided by l.

@@ -7,7 +7,7 @@
 
 namespace kvt {
 
-const KernelTable kKernelsAvx2 = {Isa::avx2,    encode_token_simd, encode_tile_simd, decode_simd,
-                                 qk_simd,      softmax_step_simd, add_mask_simd,    pv_simd};
+const KernelTable kKernelsAvx2 = {Isa::avx2, encode_token_simd, encode_tile_simd, decode_simd,
+                                  qk_simd,   softmax_step_simd, add_mask_simd,    pv_simd};
 
 }  // namespace kvt

@@ -23,7 +23,7 @@ void decode_key(const TileSpec & spec, const uint8_t * tile, float * out) {
     int loaded_group = -1;
     for (int d = 0; d < spec.head_dim; ++d) {
         if (spec.per_channel) {
-            const F scale = set1(half_at(tile + spec.scales_at + 2 * static_cast<size_t>(d)));
+            const F scale  = set1(half_at(tile + spec.scales_at + 2 * static_cast<size_t>(d)));
             const F offset = set1(half_at(tile + spec.offsets_at + 2 * static_cast<size_t>(d)));
             for (int v = 0; v < kVecs; ++v) {
                 s[v] = scale;
@@ -33,8 +33,8 @@ void decode_key(const TileSpec & spec, const uint8_t * tile, float * out) {
             loaded_group = d / spec.group;
             for (int v = 0; v < kVecs; ++v) {
                 const size_t at = 2 * (static_cast<size_t>(loaded_group) * 32 + static_cast<size_t>(v) * kLanes);
-                s[v] = load_f16(tile + spec.scales_at + at);
-                z[v] = load_f16(tile + spec.offsets_at + at);
+                s[v]            = load_f16(tile + spec.scales_at + at);
+                z[v]            = load_f16(tile + spec.offsets_at + at);
             }
         }
         const int       quad  = d / 4;
@@ -67,11 +67,12 @@ void decode_value(const TileSpec & spec, const uint8_t * tile, float * out) {
         }
         // Each word holds 4 * planes tokens of one channel.
         for (int word_row = 0; word_row < 8 / spec.planes; ++word_row) {
-            const I words = load_words(tile + (static_cast<size_t>(word_row) * static_cast<size_t>(spec.head_dim) + static_cast<size_t>(d)) * 4);
+            const I words = load_words(
+                tile + (static_cast<size_t>(word_row) * static_cast<size_t>(spec.head_dim) + static_cast<size_t>(d)) * 4);
             for (int p = 0; p < spec.planes; ++p) {
                 for (int j = 0; j < 4; ++j) {
-                    const int t = 4 * (word_row * spec.planes + p) + j;
-                    const I code = bit_and(shift_right(words, 8 * j + p * spec.bits), mask);
+                    const int t    = 4 * (word_row * spec.planes + p) + j;
+                    const I   code = bit_and(shift_right(words, 8 * j + p * spec.bits), mask);
                     store(out + t * spec.stride + d, fma(to_float(code), set1(s[t]), set1(z[t])));
                 }
             }

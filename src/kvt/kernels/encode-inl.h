@@ -18,9 +18,9 @@ inline GroupRange scan_group(const float * x, int n) {
     int i = 0;
     for (; i + kLanes <= n; i += kLanes) {
         const F v = load(x + i);
-        lo     = min(lo, v);
-        hi     = max(hi, v);
-        poison = add(poison, mul(v, zero()));
+        lo        = min(lo, v);
+        hi        = max(hi, v);
+        poison    = add(poison, mul(v, zero()));
     }
     GroupRange range{reduce_min(lo), reduce_max(hi), reduce_add(poison)};
     for (; i < n; ++i) {
@@ -39,10 +39,10 @@ struct StoredParams {
 };
 
 inline StoredParams store_params(const GroupRange & range, int bits) {
-    const uint16_t z16 = static_cast<uint16_t>(_cvtss_sh(range.lo, _MM_FROUND_TO_NEAREST_INT));
-    const float    step = (range.hi - range.lo) / static_cast<float>((1 << bits) - 1);
-    const uint16_t s16 = static_cast<uint16_t>(_cvtss_sh(step, _MM_FROUND_TO_NEAREST_INT));
-    const bool finite = range.poison == 0.0f && (z16 & 0x7c00) != 0x7c00 && (s16 & 0x7c00) != 0x7c00;
+    const uint16_t z16    = static_cast<uint16_t>(_cvtss_sh(range.lo, _MM_FROUND_TO_NEAREST_INT));
+    const float    step   = (range.hi - range.lo) / static_cast<float>((1 << bits) - 1);
+    const uint16_t s16    = static_cast<uint16_t>(_cvtss_sh(step, _MM_FROUND_TO_NEAREST_INT));
+    const bool     finite = range.poison == 0.0f && (z16 & 0x7c00) != 0x7c00 && (s16 & 0x7c00) != 0x7c00;
     if (!finite) return {0x7e00, 0x7e00, 0.0f, 0.0f, false};
     return {s16, z16, _cvtsh_ss(s16), _cvtsh_ss(z16), true};
 }
@@ -96,13 +96,14 @@ inline void place_value_codes(const TileSpec & spec, int t, const uint8_t * code
 }
 
 Encoded encode_f16_token(const TileSpec & spec, int t, const float * row, uint8_t * tile) {
-    uint16_t *   cells  = reinterpret_cast<uint16_t *>(tile);
-    const size_t step   = spec.side == Side::key ? 32 : 1;
-    const size_t origin = spec.side == Side::key ? static_cast<size_t>(t) : static_cast<size_t>(t) * static_cast<size_t>(spec.head_dim);
-    bool         finite = true;
+    uint16_t *   cells = reinterpret_cast<uint16_t *>(tile);
+    const size_t step  = spec.side == Side::key ? 32 : 1;
+    const size_t origin =
+        spec.side == Side::key ? static_cast<size_t>(t) : static_cast<size_t>(t) * static_cast<size_t>(spec.head_dim);
+    bool finite = true;
     for (int d = 0; d < spec.head_dim; ++d) {
-        const uint16_t half = static_cast<uint16_t>(_cvtss_sh(row[d], _MM_FROUND_TO_NEAREST_INT));
-        finite = finite && (half & 0x7c00) != 0x7c00;
+        const uint16_t half                           = static_cast<uint16_t>(_cvtss_sh(row[d], _MM_FROUND_TO_NEAREST_INT));
+        finite                                        = finite && (half & 0x7c00) != 0x7c00;
         cells[origin + static_cast<size_t>(d) * step] = half;
     }
     return finite ? Encoded::ok : Encoded::not_finite;
@@ -157,7 +158,8 @@ Encoded encode_channels_simd(const TileSpec & spec, const uint16_t * src, uint8_
                 }
             }
         }
-        for (int v = 0; v < kVecs; ++v) store_words(tile + static_cast<size_t>(word_row) * 128 + static_cast<size_t>(v) * kLanes * 4, words[v]);
+        for (int v = 0; v < kVecs; ++v)
+            store_words(tile + static_cast<size_t>(word_row) * 128 + static_cast<size_t>(v) * kLanes * 4, words[v]);
     }
     const size_t used = spec.offsets_at + 2 * static_cast<size_t>(spec.head_dim);
     __builtin_memset(tile + used, 0, spec.bytes - used);
@@ -174,7 +176,7 @@ Encoded encode_tile_simd(const TileSpec & spec, const uint16_t * src, uint32_t v
     for (int t = 0; t < 32; ++t) {
         if ((valid >> t & 1u) == 0) continue;
         const uint16_t * halves = src + static_cast<size_t>(t) * static_cast<size_t>(spec.head_dim);
-        int d = 0;
+        int              d      = 0;
         for (; d + kLanes <= spec.head_dim; d += kLanes) store(row + d, load_f16(halves + d));
         for (; d < spec.head_dim; ++d) row[d] = _cvtsh_ss(halves[d]);
         if (encode_token_simd(spec, t, row, tile) != Encoded::ok) result = Encoded::not_finite;

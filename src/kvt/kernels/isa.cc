@@ -22,7 +22,8 @@ std::vector<Isa> detect() {
     std::vector<Isa> found{Isa::scalar};
 #if defined(__x86_64__)
     // The builtin also asks the operating system (XGETBV) whether it saves the wide registers.
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c() && __builtin_cpu_supports("bmi2");
+    const bool avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c() && __builtin_cpu_supports("bmi2");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (avx2) found.push_back(Isa::avx2);
@@ -35,9 +36,12 @@ std::vector<Isa> detect() {
 
 std::string_view isa_name(Isa isa) {
     switch (isa) {
-        case Isa::scalar: return "scalar";
-        case Isa::avx2: return "avx2";
-        case Isa::avx512: break;
+        case Isa::scalar:
+            return "scalar";
+        case Isa::avx2:
+            return "avx2";
+        case Isa::avx512:
+            break;
     }
     return "avx512";
 }
@@ -55,7 +59,8 @@ Result<Isa> choose_isa(const char * forced) {
         if (isa_name(isa) == forced) return isa;
         names.push_back(isa_name(isa));
     }
-    return Error{fmt::format("KVT_FORCE_ISA={}: not available here; choose one of {}, or unset it", forced, fmt::join(names, ", "))};
+    return Error{
+        fmt::format("KVT_FORCE_ISA={}: not available here; choose one of {}, or unset it", forced, fmt::join(names, ", "))};
 }
 
 }  // namespace kvt

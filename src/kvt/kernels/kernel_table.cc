@@ -4,30 +4,34 @@ namespace kvt {
 
 TileSpec make_tile_spec(const Format & format, Side side, int head_dim) {
     TileSpec spec;
-    spec.format     = format;
-    spec.side       = side;
-    spec.bits       = format.bits;
-    spec.is_f16     = format.codec == Codec::f16;
-    spec.planes     = spec.is_f16 ? 1 : 8 / format.bits;
-    spec.head_dim   = head_dim;
-    spec.stride     = padded_dim(head_dim);
+    spec.format      = format;
+    spec.side        = side;
+    spec.bits        = format.bits;
+    spec.is_f16      = format.codec == Codec::f16;
+    spec.planes      = spec.is_f16 ? 1 : 8 / format.bits;
+    spec.head_dim    = head_dim;
+    spec.stride      = padded_dim(head_dim);
     spec.per_channel = !spec.is_f16 && format.axis == Axis::per_channel;
-    spec.group      = spec.is_f16 || spec.per_channel ? head_dim : format.group;
-    spec.n_groups   = (head_dim + spec.group - 1) / spec.group;
-    spec.scales_at  = tile_scales_at(format, side, head_dim);
-    spec.offsets_at = tile_offsets_at(format, side, head_dim);
-    spec.bytes      = tile_bytes(format, side, head_dim);
+    spec.group       = spec.is_f16 || spec.per_channel ? head_dim : format.group;
+    spec.n_groups    = (head_dim + spec.group - 1) / spec.group;
+    spec.scales_at   = tile_scales_at(format, side, head_dim);
+    spec.offsets_at  = tile_offsets_at(format, side, head_dim);
+    spec.bytes       = tile_bytes(format, side, head_dim);
     return spec;
 }
 
 const KernelTable * kernel_table(Isa isa) {
     switch (isa) {
-        case Isa::scalar: return &kKernelsScalar;
+        case Isa::scalar:
+            return &kKernelsScalar;
 #if defined(__x86_64__)
-        case Isa::avx2: return &kKernelsAvx2;
-        case Isa::avx512: return &kKernelsAvx512;
+        case Isa::avx2:
+            return &kKernelsAvx2;
+        case Isa::avx512:
+            return &kKernelsAvx512;
 #else
-        default: break;
+        default:
+            break;
 #endif
     }
     return nullptr;

@@ -18,14 +18,14 @@ namespace kvt {
 // because the linker may keep their copy compiled with wide instructions for everybody (docs/design/dispatch.md).
 struct TileSpec {
     Format format;
-    Side   side       = Side::key;
-    int    bits       = 16;
-    int    planes     = 1;  // quads that share a byte: 8 / bits
-    int    head_dim   = 0;
-    int    stride     = 0;  // floats between rows of a decoded value tile: head_dim rounded up to 16
-    int    group      = 0;  // channels per group (per_token)
-    int    n_groups   = 0;  // groups per token (per_token)
-    bool   is_f16     = true;
+    Side   side        = Side::key;
+    int    bits        = 16;
+    int    planes      = 1;  // quads that share a byte: 8 / bits
+    int    head_dim    = 0;
+    int    stride      = 0;  // floats between rows of a decoded value tile: head_dim rounded up to 16
+    int    group       = 0;  // channels per group (per_token)
+    int    n_groups    = 0;  // groups per token (per_token)
+    bool   is_f16      = true;
     bool   per_channel = false;
     size_t scales_at = 0, offsets_at = 0, bytes = 0;
 };
@@ -55,7 +55,8 @@ struct KernelTable {
     // Adds mask[0..31] (f16) times slope to scores; a score whose mask is -inf becomes -inf whatever it was.
     void (*add_mask)(const f16_t * mask, float slope, float * scores);
 
-    // acc[r][d] = acc[r][d] * factor[r] + sum over t of p[r][t] * v[t][d]     p [n_rows][32], v [32][stride], acc [n_rows][stride]
+    // acc[r][d] = acc[r][d] * factor[r] + sum over t of p[r][t] * v[t][d]     p [n_rows][32], v [32][stride], acc
+    // [n_rows][stride]
     void (*pv)(int n_rows, int stride, const float * p, const float * factor, const float * v, float * acc);
 };
 

@@ -77,7 +77,7 @@ void pv_scalar(int n_rows, int stride, const float * p, const float * factor, co
 
 }  // namespace
 
-const KernelTable kKernelsScalar = {Isa::scalar,         encode_token_scalar, encode_tile_scalar, decode_scalar,
-                                    qk_scalar,           softmax_step_scalar, add_mask_scalar,    pv_scalar};
+const KernelTable kKernelsScalar = {Isa::scalar, encode_token_scalar, encode_tile_scalar, decode_scalar,
+                                    qk_scalar,   softmax_step_scalar, add_mask_scalar,    pv_scalar};
 
 }  // namespace kvt

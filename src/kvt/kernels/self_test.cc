@@ -33,7 +33,8 @@ std::vector<float> make_rows(int head_dim) {
 std::vector<f16_t> to_f16_tile(const std::vector<float> & rows, Side side, int head_dim) {
     std::vector<f16_t> tile(rows.size() + 32);
     for (int t = 0; t < kBlockTokens; ++t) {
-        for (int d = 0; d < head_dim; ++d) tile[f16_place(side, head_dim, t, d)] = f32_to_f16(rows[static_cast<size_t>(t * head_dim + d)]);
+        for (int d = 0; d < head_dim; ++d)
+            tile[f16_place(side, head_dim, t, d)] = f32_to_f16(rows[static_cast<size_t>(t * head_dim + d)]);
     }
     return tile;
 }
@@ -78,7 +79,7 @@ std::string check_codec(const KernelTable & kernels, const TileSpec & spec) {
 
 // Largest difference relative to the size of the sums, against a bound of n roundings of f32.
 std::string check_sums(const KernelTable & kernels, int head_dim, int n_rows) {
-    const std::vector<float> k = make_rows(head_dim);
+    const std::vector<float> k      = make_rows(head_dim);
     const int                stride = padded_dim(head_dim);
     std::vector<float>       q(static_cast<size_t>(n_rows * head_dim)), v(static_cast<size_t>(kBlockTokens * stride), 0.5f);
     SplitMix64               rng(11);
@@ -112,7 +113,7 @@ std::string check_sums(const KernelTable & kernels, int head_dim, int n_rows) {
 
 std::vector<SelfTestLine> run_self_test() {
     std::vector<SelfTestLine> lines;
-    const auto add = [&](std::string name, std::string detail) {
+    const auto                add = [&](std::string name, std::string detail) {
         const bool ok = detail.empty();
         lines.push_back({std::move(name), ok, std::move(detail)});
     };
@@ -123,7 +124,8 @@ std::vector<SelfTestLine> run_self_test() {
             for (const Side side : {Side::key, Side::value}) {
                 for (const Format & format : formats_of(side, head_dim)) {
                     const TileSpec spec = make_tile_spec(format, side, head_dim);
-                    add(fmt::format("codec/{}/{}/{}/d{}", isa_name(isa), format_name(format), side == Side::key ? "key" : "value", head_dim),
+                    add(fmt::format("codec/{}/{}/{}/d{}", isa_name(isa), format_name(format), side == Side::key ? "key" : "value",
+                                    head_dim),
                         check_codec(*kernels, spec));
                 }
             }

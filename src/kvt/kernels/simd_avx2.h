@@ -8,10 +8,10 @@
 namespace kvt {
 namespace {
 
-constexpr int kLanes    = 8;
-constexpr int kRowsQk   = 6;  // 6 rows x 2 vectors of tokens = 12 accumulators of 16 registers
-constexpr int kRowsPv   = 6;  // 6 rows x 2 vectors of channels = 12 accumulators
-constexpr int kVecsPv   = 2;
+constexpr int kLanes  = 8;
+constexpr int kRowsQk = 6;  // 6 rows x 2 vectors of tokens = 12 accumulators of 16 registers
+constexpr int kRowsPv = 6;  // 6 rows x 2 vectors of channels = 12 accumulators
+constexpr int kVecsPv = 2;
 
 using F = __m256;
 using I = __m256i;

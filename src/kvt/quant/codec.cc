@@ -41,7 +41,7 @@ int encode_value(float x, const GroupParams & p, int bits) {
 void put_code(const Format & f, Side side, int head_dim, int t, int d, int code, uint8_t * tile) {
     const CodePlace place = code_place(f, side, head_dim, t, d);
     const int       mask  = ((1 << f.bits) - 1) << place.shift;
-    tile[place.byte] = static_cast<uint8_t>((tile[place.byte] & ~mask) | (code << place.shift));
+    tile[place.byte]      = static_cast<uint8_t>((tile[place.byte] & ~mask) | (code << place.shift));
 }
 
 void put_params(const Format & f, Side side, int head_dim, int group, const GroupParams & p, uint8_t * tile) {
@@ -90,7 +90,7 @@ Encoded encode_token(const Format & f, Side side, int head_dim, int t, const flo
 
 Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src, uint32_t valid, uint8_t * tile) {
     std::memset(tile, 0, tile_bytes(f, side, head_dim));
-    const auto at = [&](int t, int d) { return f16_to_f32(src[f16_place(side, head_dim, t, d)]); };
+    const auto at     = [&](int t, int d) { return f16_to_f32(src[f16_place(side, head_dim, t, d)]); };
     Encoded    result = Encoded::ok;
     if (f.axis == Axis::per_token) {
         float row[1024];
@@ -124,10 +124,10 @@ void decode_token(const Format & f, Side side, int head_dim, int t, const uint8_
         }
         const CodePlace place = code_place(f, side, head_dim, t, d);
         const size_t    group = static_cast<size_t>(group_index(f, t, d));
-        const float     s = f16_to_f32(load_f16(tile + tile_scales_at(f, side, head_dim) + 2 * group));
-        const float     z = f16_to_f32(load_f16(tile + tile_offsets_at(f, side, head_dim) + 2 * group));
-        const int       q = (tile[place.byte] >> place.shift) & ((1 << f.bits) - 1);
-        row[d] = static_cast<float>(q) * s + z;
+        const float     s     = f16_to_f32(load_f16(tile + tile_scales_at(f, side, head_dim) + 2 * group));
+        const float     z     = f16_to_f32(load_f16(tile + tile_offsets_at(f, side, head_dim) + 2 * group));
+        const int       q     = (tile[place.byte] >> place.shift) & ((1 << f.bits) - 1);
+        row[d]                = static_cast<float>(q) * s + z;
     }
 }
 

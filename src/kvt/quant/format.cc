@@ -15,7 +15,7 @@ constexpr int kMaxHeadDim = 1024;
 
 // Reads a number at the front of `text` and removes it.
 std::optional<int> take_int(std::string_view & text) {
-    int value = 0;
+    int value               = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc{}) return std::nullopt;
     text.remove_prefix(static_cast<size_t>(end - text.data()));
@@ -65,7 +65,7 @@ std::string format_name(const Format & f) {
 Result<Format> parse_format_name(std::string_view name) {
     const Error bad{fmt::format("format \"{}\" is unknown (examples: f16, int4.pt64, int4.pt32.sealed, int4.pc32.sealed)", name)};
     if (name == "f16") return f16_format();
-    Format f{Codec::int_asym, 0, Axis::per_token, Store::on_write, 0};
+    Format           f{Codec::int_asym, 0, Axis::per_token, Store::on_write, 0};
     std::string_view rest = name;
     if (!take_prefix(rest, "int")) return bad;
     const auto bits = take_int(rest);
@@ -86,9 +86,12 @@ Result<Format> parse_format_name(std::string_view name) {
 
 std::string_view mode_name(Mode mode) {
     switch (mode) {
-        case Mode::per_token_asym: return "per-token-asym";
-        case Mode::kivi: return "kivi";
-        case Mode::custom: break;
+        case Mode::per_token_asym:
+            return "per-token-asym";
+        case Mode::kivi:
+            return "kivi";
+        case Mode::custom:
+            break;
     }
     return "custom";
 }

@@ -30,10 +30,10 @@ enum class Mode : uint8_t { per_token_asym, kivi, custom };
 
 struct Format {
     Codec    codec = Codec::f16;
-    uint8_t  bits  = 16;                // 2, 4, 8; 16 for f16
+    uint8_t  bits  = 16;  // 2, 4, 8; 16 for f16
     Axis     axis  = Axis::per_token;
     Store    store = Store::on_write;
-    uint16_t group = 0;                 // elements sharing one scale and offset; 0 for f16
+    uint16_t group = 0;  // elements sharing one scale and offset; 0 for f16
 
     bool operator==(const Format &) const = default;
 };

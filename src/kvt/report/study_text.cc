@@ -16,8 +16,9 @@ bool on_front(const Study & study, int i) { return std::find(study.front.begin()
 std::string row_text(const Study & study, int i, int chosen) {
     const Evaluation & e        = study.evaluations[static_cast<size_t>(i)];
     const std::string  interval = std::isnan(e.kld_ci_low) ? "" : fmt::format("  [{:.4f}, {:.4f}]", e.kld_ci_low, e.kld_ci_high);
-    return fmt::format("  {} {:<6} {:>12.2f} {:>14.2f} {:>9.4f}{}{}\n", i == chosen ? '>' : ' ', e.label.empty() ? "mixed" : e.label, e.payload_bits,
-                       e.effective_bits, e.kld, interval, on_front(study, i) ? "" : "  (beaten)");
+    return fmt::format("  {} {:<6} {:>12.2f} {:>14.2f} {:>9.4f}{}{}\n", i == chosen ? '>' : ' ',
+                       e.label.empty() ? "mixed" : e.label, e.payload_bits, e.effective_bits, e.kld, interval,
+                       on_front(study, i) ? "" : "  (beaten)");
 }
 
 }  // namespace
@@ -29,17 +30,19 @@ std::string study_text(const Study & study, int chosen) {
         if (!label.empty() && label != "KV16" && !on_front(study, i)) shown.push_back(i);
     }
     std::stable_sort(shown.begin(), shown.end(), [&](int a, int b) {
-        return study.evaluations[static_cast<size_t>(a)].effective_bits < study.evaluations[static_cast<size_t>(b)].effective_bits;
+        return study.evaluations[static_cast<size_t>(a)].effective_bits <
+               study.evaluations[static_cast<size_t>(b)].effective_bits;
     });
-    std::string text = fmt::format("{} plans scored on {} chunks of {} tokens; noise floor {:.4f} nats; effective bits at {} tokens\n", study.evaluations.size(),
-                                   study.n_chunks, study.chunk_tokens, study.floor, study.at_tokens);
+    std::string text =
+        fmt::format("{} plans scored on {} chunks of {} tokens; noise floor {:.4f} nats; effective bits at {} tokens\n",
+                    study.evaluations.size(), study.n_chunks, study.chunk_tokens, study.floor, study.at_tokens);
     text += "    plan   payload bits effective bits       KLD\n";
     for (const int i : shown) text += row_text(study, i, chosen);
     return text + "\n" + frontier_plot(study, chosen);
 }
 
 std::string frontier_plot(const Study & study, int chosen) {
-    double low_bits = INFINITY, high_bits = -INFINITY, low = INFINITY, high = -INFINITY;
+    double     low_bits = INFINITY, high_bits = -INFINITY, low = INFINITY, high = -INFINITY;
     const auto height = [](double kld) { return std::log10(kld); };
     for (const Evaluation & e : study.evaluations) {
         if (e.label == "KV16") continue;
@@ -53,10 +56,11 @@ std::string frontier_plot(const Study & study, int chosen) {
     if (!(high_bits >= low_bits) || !(high >= low)) return "";
     if (study.floor > 0) low = std::min(low, height(study.floor));
     std::vector<std::string> canvas(kRows, std::string(kColumns, ' '));
-    const auto place = [&](double bits, double kld, char mark) {
+    const auto               place = [&](double bits, double kld, char mark) {
         const double x = high_bits > low_bits ? (bits - low_bits) / (high_bits - low_bits) : 0.5;
         const double y = high > low && kld > 0 ? (height(kld) - low) / (high - low) : 0.0;
-        canvas[static_cast<size_t>(std::lround((1.0 - y) * (kRows - 1)))][static_cast<size_t>(std::lround(x * (kColumns - 1)))] = mark;
+        canvas[static_cast<size_t>(std::lround((1.0 - y) * (kRows - 1)))][static_cast<size_t>(std::lround(x * (kColumns - 1)))] =
+            mark;
     };
     if (study.floor > 0) {
         for (int c = 0; c < kColumns; c += 2) place(low_bits + (high_bits - low_bits) * c / (kColumns - 1), study.floor, '-');
@@ -74,7 +78,8 @@ std::string frontier_plot(const Study & study, int chosen) {
     std::string text = "  KLD\n";
     for (int r = 0; r < kRows; ++r) {
         const double kld = std::pow(10.0, high - (high - low) * r / (kRows - 1));
-        text += fmt::format("  {:>8} |{}\n", r % 5 == 0 ? fmt::format("{:.4f}", kld) : "", canvas[static_cast<size_t>(r)].substr(0, canvas[static_cast<size_t>(r)].find_last_not_of(' ') + 1));
+        text += fmt::format("  {:>8} |{}\n", r % 5 == 0 ? fmt::format("{:.4f}", kld) : "",
+                            canvas[static_cast<size_t>(r)].substr(0, canvas[static_cast<size_t>(r)].find_last_not_of(' ') + 1));
     }
     text += fmt::format("           +{}\n            {:<30.2f}{:>34.2f}\n", std::string(kColumns, '-'), low_bits, high_bits);
     text += "            effective bits   # chosen  * front  o uniform pair  . other  - noise floor\n";

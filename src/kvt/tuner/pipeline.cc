@@ -80,14 +80,15 @@ CheckedPlan checked(const PlanResult & r, const std::string & label, const std::
 
 }  // namespace
 
-Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage & stage, const std::string & path, Redo redo, Progress & progress) {
+Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage & stage, const std::string & path, Redo redo,
+                                       Progress & progress) {
     SensitivityTable like;
     like.model         = runner.info();
     like.mode          = stage.options.mode;
     like.eps           = stage.options.eps;
     like.n_generated   = stage.options.n_generate;
     like.data_sha256   = hash_of(stage.prompts);
-    like.inputs_sha256 = hash_of({"profile 1", like.model.file_sha256, std::string(mode_name(like.mode)), like.data_sha256,
+    like.inputs_sha256 = hash_of({"profile 2", like.model.file_sha256, std::string(mode_name(like.mode)), like.data_sha256,
                                   fmt::format("{} {} {}", like.n_generated, stage.options.max_prompt, like.eps)});
     SensitivityTable table;
     if (redo == Redo::no) {
@@ -105,10 +106,11 @@ Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage 
     return table;
 }
 
-Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text, const SearchOptions & options,
-                           const std::string & path, Redo redo, Progress & progress) {
+Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
+                           const SearchOptions & options, const std::string & path, Redo redo, Progress & progress) {
     if (!(groups.model == runner.info())) {
-        return Error{fmt::format("the layer groups are of {}, not of the model {}: profile this model first", groups.model.name, runner.info().name)};
+        return Error{fmt::format("the layer groups are of {}, not of the model {}: profile this model first", groups.model.name,
+                                 runner.info().name)};
     }
     Study start;
     start.model         = runner.info();
@@ -122,7 +124,8 @@ Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, con
         Study stored;
         KVT_TRY(const Artefact found, load_artefact<Study>(path, parse_study, start.inputs_sha256, stored));
         if (found == Artefact::usable) {
-            const bool same = stored.seed == options.seed && stored.population == options.population && stored.generations == options.generations;
+            const bool same = stored.seed == options.seed && stored.population == options.population &&
+                              stored.generations == options.generations;
             if (stored.complete && same) return stored;
             // The order of evaluations is the order of this run: the cache answers for those scored before.
             start.evaluations = stored.evaluations;
@@ -134,7 +137,7 @@ Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, con
     scorer_options.n_ctx      = text.chunk_tokens;
     scorer_options.max_chunks = text.max_chunks;
     scorer_options.n_batch = scorer_options.n_ubatch = std::min(text.chunk_tokens, 512);
-    scorer_options.n_threads  = text.n_threads;
+    scorer_options.n_threads                         = text.n_threads;
     KVT_TRY(KldScorer scorer, KldScorer::create(runner, tokens, scorer_options, progress));
     start.n_chunks = scorer.n_chunks();
     ScorerObjective objective(scorer);
@@ -152,24 +155,24 @@ Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, cons
     check.mode          = study.mode;
     check.data_sha256   = sha256_hex(text.text);
     check.chunk_tokens  = text.chunk_tokens;
-    check.inputs_sha256 = hash_of({"held_out 1", study.model.file_sha256, std::string(mode_name(study.mode)), pairs_key, check.data_sha256,
-                                   fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
+    check.inputs_sha256 = hash_of({"held_out 1", study.model.file_sha256, std::string(mode_name(study.mode)), pairs_key,
+                                   check.data_sha256, fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
     if (redo == Redo::no) {
         HeldOutCheck stored;
-        const auto found = load_artefact<HeldOutCheck>(path, parse_held_out, check.inputs_sha256, stored);
+        const auto   found = load_artefact<HeldOutCheck>(path, parse_held_out, check.inputs_sha256, stored);
         // Another choice from the same study is a normal reason to check again.
         if (found.ok() && *found == Artefact::usable) return stored;
     }
     KldOptions options;
     options.plans.push_back({"tuned", plan_of(study.model, study.mode, tuned.pairs)});
-    for (const PairBits & pair : {PairBits{8, 8}, PairBits{8, 4}, PairBits{4, 8}, PairBits{4, 4}, PairBits{4, 2}}) {
+    for (const PairBits & pair : {PairBits{8, 8}, PairBits{8, 4}, PairBits{4, 8}, PairBits{4, 4}}) {
         options.plans.push_back({pair_name(pair.k, pair.v), uniform_plan(study.model, study.mode, pair.k, pair.v)});
     }
     options.n_ctx      = text.chunk_tokens;
     options.max_chunks = text.max_chunks;
     options.n_batch = options.n_ubatch = std::min(text.chunk_tokens, 512);
-    options.n_threads   = text.n_threads;
-    options.data_sha256 = check.data_sha256;
+    options.n_threads                  = text.n_threads;
+    options.data_sha256                = check.data_sha256;
     KVT_TRY(const auto tokens, runner.tokenize(text.text, AddSpecial::yes));
     KVT_TRY(const KldRecord record, evaluate_kld(runner, tokens, options, progress));
     check.n_chunks = record.n_chunks;
@@ -184,9 +187,9 @@ Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, cons
     return check;
 }
 
-PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check, const SensitivityTable & table,
-                            const std::string & tool_version) {
-    PrecisionPlan plan = plan_of(study.model, study.mode, study.evaluations[static_cast<size_t>(choice.evaluation)].pairs);
+PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check,
+                            const SensitivityTable & table, const std::string & tool_version) {
+    PrecisionPlan       plan  = plan_of(study.model, study.mode, study.evaluations[static_cast<size_t>(choice.evaluation)].pairs);
     const CheckedPlan & tuned = check.plans.front();
     Measured            kld;
     kld.metric = "kld_mean";
@@ -209,7 +212,10 @@ PrecisionPlan finished_plan(const Study & study, const Choice & choice, const He
     plan.provenance.objective    = "kld_mean";
     plan.provenance.seed         = study.seed;
     plan.provenance.evaluations  = static_cast<int>(study.evaluations.size());
-    plan.provenance.inputs       = {{"model", study.model.file_sha256}, {"profile", table.data_sha256}, {"search", study.data_sha256}, {"check", check.data_sha256}};
+    plan.provenance.inputs       = {{"model", study.model.file_sha256},
+                                    {"profile", table.data_sha256},
+                                    {"search", study.data_sha256},
+                                    {"check", check.data_sha256}};
     return plan;
 }
 

@@ -27,25 +27,26 @@ struct ProfileStage {
 };
 
 // Per-prompt results wait in the folder `<path>.parts` until the table is complete.
-Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage & stage, const std::string & path, Redo redo, Progress & progress);
+Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage & stage, const std::string & path, Redo redo,
+                                       Progress & progress);
 
 // A text to measure KLD on.
 struct ScoringText {
     std::string text;
     int         chunk_tokens = 512, max_chunks = 4;
-    int         n_threads    = 0;
+    int         n_threads = 0;
 };
 
 // Resumes an unfinished study of equal inputs: plans scored before are not scored again.
-Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text, const SearchOptions & options,
-                           const std::string & path, Redo redo, Progress & progress);
+Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
+                           const SearchOptions & options, const std::string & path, Redo redo, Progress & progress);
 
-// The chosen plan and its uniform rivals on text that the search did not see. Rivals: KV8 K8V4 K4V8 KV4 K4V2.
+// The chosen plan and its uniform rivals on text that the search did not see. Rivals: KV8 K8V4 K4V8 KV4.
 Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, const Choice & choice, const ScoringText & text,
                                  const std::string & path, Redo redo, Progress & progress);
 
 // The plan file's content: formats of the chosen evaluation, what was measured on held-out text, where it came from.
-PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check, const SensitivityTable & table,
-                            const std::string & tool_version);
+PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check,
+                            const SensitivityTable & table, const std::string & tool_version);
 
 }  // namespace kvt

@@ -27,13 +27,13 @@ void read_head(ObjectReader & o, const char * kind, ModelInfo & m, Mode & mode, 
     (void)o.choice("schema", {schema});
     (void)o.integer("schema_version", 1, 1);
     ObjectReader model = o.object("model");
-    m.name        = model.text("name");
-    m.arch        = model.text("arch");
-    m.file_sha256 = model.sha256("file_sha256", true);
-    m.n_layer     = static_cast<int>(model.integer("n_layer", 1, 4096));
-    m.n_kv_heads  = static_cast<int>(model.integer("n_kv_heads", 1, 4096));
-    m.head_dim_k  = static_cast<int>(model.integer("head_dim_k", 1, 1024));
-    m.head_dim_v  = static_cast<int>(model.integer("head_dim_v", 1, 1024));
+    m.name             = model.text("name");
+    m.arch             = model.text("arch");
+    m.file_sha256      = model.sha256("file_sha256", true);
+    m.n_layer          = static_cast<int>(model.integer("n_layer", 1, 4096));
+    m.n_kv_heads       = static_cast<int>(model.integer("n_kv_heads", 1, 4096));
+    m.head_dim_k       = static_cast<int>(model.integer("head_dim_k", 1, 1024));
+    m.head_dim_v       = static_cast<int>(model.integer("head_dim_v", 1, 1024));
     model.refuse_other_keys();
     const auto parsed = parse_mode(o.text("mode"));
     if (!parsed.ok()) {
@@ -77,7 +77,7 @@ std::vector<std::array<double, N>> fixed_rows(ObjectReader & o, const char * key
     std::vector<std::array<double, N>> out;
     for (const json & row : o.array(key)) {
         std::array<double, N> a{};
-        bool good = row.is_array() && row.size() == N;
+        bool                  good = row.is_array() && row.size() == N;
         for (size_t i = 0; good && i < N; ++i) {
             good = row[i].is_number();
             if (good) a[i] = row[i].get<double>();
@@ -104,7 +104,8 @@ std::vector<int> candidate_pairs(ObjectReader & o, const char * key) {
     for (const PairBits & pair : pairs_of(o, key)) {
         int index = -1;
         for (size_t i = 0; i < kPairs.size(); ++i) index = kPairs[i] == pair ? static_cast<int>(i) : index;
-        if (index < 0 || (!out.empty() && index <= out.back())) o.complain(key, "must hold pairs of 2, 4 and 8 bits, most bits first, each once");
+        if (index < 0 || (!out.empty() && index <= out.back()))
+            o.complain(key, "must hold pairs of 2, 4 and 8 bits, most bits first, each once");
         out.push_back(index < 0 ? 0 : index);
     }
     if (out.empty()) o.complain(key, "must not be empty");
@@ -124,7 +125,8 @@ void each(ObjectReader & o, const char * key, Fn fn) {
 
 // Layers must be 0 .. n_layer-1 in order.
 void check_layer(ObjectReader & item, int layer, size_t position) {
-    if (layer != static_cast<int>(position)) item.complain("layer", fmt::format("must be {}: layers ascend without gaps", position));
+    if (layer != static_cast<int>(position))
+        item.complain("layer", fmt::format("must be {}: layers ascend without gaps", position));
 }
 
 std::vector<LayerGroup> read_groups(ObjectReader & o, int n_layer) {
@@ -187,7 +189,8 @@ Result<SensitivityTable> parse_sensitivity(std::string_view text) {
             l.e_o_head = fixed_rows<9>(item, "e_o_head");
             t.layers.push_back(std::move(l));
         });
-        if (static_cast<int>(t.layers.size()) != t.model.n_layer) o.complain("layers", fmt::format("must hold the {} layers of the model", t.model.n_layer));
+        if (static_cast<int>(t.layers.size()) != t.model.n_layer)
+            o.complain("layers", fmt::format("must hold the {} layers of the model", t.model.n_layer));
     });
 }
 
@@ -200,7 +203,8 @@ Result<CandidateSets> parse_candidates(std::string_view text) {
             l.pairs = candidate_pairs(item, "pairs");
             c.layers.push_back(std::move(l));
         });
-        if (static_cast<int>(c.layers.size()) != c.model.n_layer) o.complain("layers", fmt::format("must hold the {} layers of the model", c.model.n_layer));
+        if (static_cast<int>(c.layers.size()) != c.model.n_layer)
+            o.complain("layers", fmt::format("must hold the {} layers of the model", c.model.n_layer));
     });
 }
 
@@ -214,31 +218,42 @@ Result<LayerGroups> parse_groups(std::string_view text) {
 
 Result<Study> parse_study(std::string_view text) {
     return read_record<Study>(text, "study", [](ObjectReader & o, Study & s) {
-        s.seed         = o.unsigned64("seed");
-        s.population   = count(o, "population");
-        s.generations  = count(o, "generations");
-        s.chunk_tokens = count(o, "chunk_tokens");
-        s.n_chunks     = count(o, "n_chunks");
-        s.at_tokens    = static_cast<int>(o.integer("at_tokens", 1, 1 << 30));
-        s.floor        = o.number("floor");
-        s.data_sha256  = o.sha256("data_sha256", true);
-        s.complete     = o.boolean("complete");
-        s.groups.model = s.model;
-        s.groups.mode  = s.mode;
+        s.seed                 = o.unsigned64("seed");
+        s.population           = count(o, "population");
+        s.generations          = count(o, "generations");
+        s.chunk_tokens         = count(o, "chunk_tokens");
+        s.n_chunks             = count(o, "n_chunks");
+        s.at_tokens            = static_cast<int>(o.integer("at_tokens", 1, 1 << 30));
+        s.floor                = o.number("floor");
+        s.data_sha256          = o.sha256("data_sha256", true);
+        s.complete             = o.boolean("complete");
+        s.groups.model         = s.model;
+        s.groups.mode          = s.mode;
         s.groups.inputs_sha256 = s.inputs_sha256;
-        s.groups.eps    = o.number("cluster_eps");
-        s.groups.groups = read_groups(o, s.model.n_layer);
+        s.groups.eps           = o.number("cluster_eps");
+        s.groups.groups        = read_groups(o, s.model.n_layer);
         each(o, "evaluations", [&](ObjectReader & item) {
             Evaluation e;
-            e.label          = item.text("label");
-            e.payload_bits   = item.number("payload_bits");
-            e.effective_bits = item.number("effective_bits");
-            e.kld            = item.number("kld");
-            e.kld_ci_low     = figure(item, "kld_ci_low");
-            e.kld_ci_high    = figure(item, "kld_ci_high");
-            e.choice         = integers(item, "choice", static_cast<int>(kPairs.size()));
-            e.pairs          = pairs_of(item, "pairs");
-            if (static_cast<int>(e.pairs.size()) != s.model.n_layer) item.complain("pairs", fmt::format("must hold {} pairs, one per layer", s.model.n_layer));
+            e.label             = item.text("label");
+            e.payload_bits      = item.number("payload_bits");
+            e.effective_bits    = item.number("effective_bits");
+            e.kld               = item.number("kld");
+            e.kld_ci_low        = figure(item, "kld_ci_low");
+            e.kld_ci_high       = figure(item, "kld_ci_high");
+            e.choice            = integers(item, "choice", static_cast<int>(kPairs.size()));
+            e.pairs             = pairs_of(item, "pairs");
+            const auto & groups = s.groups.groups;
+            if (!e.choice.empty() && e.choice.size() != groups.size()) {
+                item.complain("choice", fmt::format("must hold {} numbers, one per group", groups.size()));
+            }
+            for (size_t g = 0; g < e.choice.size() && g < groups.size(); ++g) {
+                if (static_cast<size_t>(e.choice[g]) >= groups[g].pairs.size()) {
+                    item.complain("choice",
+                                  fmt::format("{} for group {}, which has {} pairs", e.choice[g], g, groups[g].pairs.size()));
+                }
+            }
+            if (static_cast<int>(e.pairs.size()) != s.model.n_layer)
+                item.complain("pairs", fmt::format("must hold {} pairs, one per layer", s.model.n_layer));
             s.evaluations.push_back(std::move(e));
         });
         s.front = integers(o, "front", static_cast<int>(s.evaluations.size()) + (s.evaluations.empty() ? 1 : 0));

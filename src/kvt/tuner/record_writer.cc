@@ -17,10 +17,15 @@ Json head(const char * kind, const ModelInfo & m, Mode mode, const std::string &
     Json j;
     j["schema"]         = std::string("kvtuner.") + kind;
     j["schema_version"] = 1;
-    j["model"] = {{"name", m.name},     {"arch", m.arch},             {"file_sha256", m.file_sha256}, {"n_layer", m.n_layer},
-                  {"n_kv_heads", m.n_kv_heads}, {"head_dim_k", m.head_dim_k}, {"head_dim_v", m.head_dim_v}};
-    j["mode"]          = mode_name(mode);
-    j["inputs_sha256"] = inputs;
+    j["model"]          = {{"name", m.name},
+                           {"arch", m.arch},
+                           {"file_sha256", m.file_sha256},
+                           {"n_layer", m.n_layer},
+                           {"n_kv_heads", m.n_kv_heads},
+                           {"head_dim_k", m.head_dim_k},
+                           {"head_dim_v", m.head_dim_v}};
+    j["mode"]           = mode_name(mode);
+    j["inputs_sha256"]  = inputs;
     return j;
 }
 
@@ -42,7 +47,8 @@ Json groups_json(const std::vector<LayerGroup> & groups) {
     return j;
 }
 
-std::string text_of(const Json & j) { return j.dump(1) + "\n"; }
+// ASCII only; bytes of a model's name that are not UTF-8 become U+FFFD instead of an exception.
+std::string text_of(const Json & j) { return j.dump(1, ' ', true, Json::error_handler_t::replace) + "\n"; }
 
 }  // namespace
 
@@ -55,8 +61,15 @@ std::string write_record(const SensitivityTable & t) {
     j["data_sha256"] = t.data_sha256;
     j["layers"]      = Json::array();
     for (const LayerErrors & l : t.layers) {
-        j["layers"].push_back({{"layer", l.layer}, {"e_k", l.e_k}, {"e_v", l.e_v}, {"e_a", l.e_a}, {"e_o", l.e_o}, {"e_k_head", l.e_k_head},
-                               {"e_v_head", l.e_v_head}, {"e_a_head", l.e_a_head}, {"e_o_head", l.e_o_head}});
+        j["layers"].push_back({{"layer", l.layer},
+                               {"e_k", l.e_k},
+                               {"e_v", l.e_v},
+                               {"e_a", l.e_a},
+                               {"e_o", l.e_o},
+                               {"e_k_head", l.e_k_head},
+                               {"e_v_head", l.e_v_head},
+                               {"e_a_head", l.e_a_head},
+                               {"e_o_head", l.e_o_head}});
     }
     return text_of(j);
 }
@@ -91,8 +104,14 @@ std::string write_record(const Study & s) {
     j["groups"]       = groups_json(s.groups.groups);
     j["evaluations"]  = Json::array();
     for (const Evaluation & e : s.evaluations) {
-        j["evaluations"].push_back({{"label", e.label}, {"payload_bits", e.payload_bits}, {"effective_bits", e.effective_bits}, {"kld", e.kld},
-                                    {"kld_ci_low", figure(e.kld_ci_low)}, {"kld_ci_high", figure(e.kld_ci_high)}, {"choice", e.choice}, {"pairs", pair_names(e.pairs)}});
+        j["evaluations"].push_back({{"label", e.label},
+                                    {"payload_bits", e.payload_bits},
+                                    {"effective_bits", e.effective_bits},
+                                    {"kld", e.kld},
+                                    {"kld_ci_low", figure(e.kld_ci_low)},
+                                    {"kld_ci_high", figure(e.kld_ci_high)},
+                                    {"choice", e.choice},
+                                    {"pairs", pair_names(e.pairs)}});
     }
     j["front"] = s.front;
     return text_of(j);
@@ -107,9 +126,18 @@ std::string write_record(const HeldOutCheck & c) {
     j["floor"]        = c.floor;
     j["plans"]        = Json::array();
     for (const CheckedPlan & p : c.plans) {
-        j["plans"].push_back({{"label", p.label}, {"payload_bits", p.payload_bits}, {"effective_bits", p.effective_bits}, {"kld", p.kld},
-                              {"kld_ci_low", figure(p.kld_ci_low)}, {"kld_ci_high", figure(p.kld_ci_high)}, {"p999", figure(p.p999)}, {"same_top", p.same_top},
-                              {"vs_tuned", p.vs_tuned}, {"vs_tuned_low", figure(p.vs_tuned_low)}, {"vs_tuned_high", figure(p.vs_tuned_high)}, {"pairs", pair_names(p.pairs)}});
+        j["plans"].push_back({{"label", p.label},
+                              {"payload_bits", p.payload_bits},
+                              {"effective_bits", p.effective_bits},
+                              {"kld", p.kld},
+                              {"kld_ci_low", figure(p.kld_ci_low)},
+                              {"kld_ci_high", figure(p.kld_ci_high)},
+                              {"p999", figure(p.p999)},
+                              {"same_top", p.same_top},
+                              {"vs_tuned", p.vs_tuned},
+                              {"vs_tuned_low", figure(p.vs_tuned_low)},
+                              {"vs_tuned_high", figure(p.vs_tuned_high)},
+                              {"pairs", pair_names(p.pairs)}});
     }
     return text_of(j);
 }

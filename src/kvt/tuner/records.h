@@ -20,7 +20,7 @@ inline constexpr std::array<int, 3>      kBits{{8, 4, 2}};
 
 // Errors of one layer (method.md 2.2): mean over prompts, heads, tokens, elements with equal weight at each level.
 struct LayerErrors {
-    int layer = 0;
+    int                   layer = 0;
     std::array<double, 3> e_k{}, e_v{}, e_a{};  // by kBits
     std::array<double, 9> e_o{};                // by kPairs
     // Per head, same measures: e_k_head[kv head][bits], e_o_head[query head][pair].
@@ -29,13 +29,13 @@ struct LayerErrors {
 };
 
 struct SensitivityTable {
-    ModelInfo   model;
-    Mode        mode = Mode::kivi;
-    double      eps  = 1e-6;  // guard of relative errors, part of the result
-    int         n_prompts = 0, n_generated = 0;
-    int64_t     n_tokens = 0;
-    std::string data_sha256;
-    std::string inputs_sha256;  // of everything the table depends on; a stage with equal inputs is not run again
+    ModelInfo                model;
+    Mode                     mode      = Mode::kivi;
+    double                   eps       = 1e-6;  // guard of relative errors, part of the result
+    int                      n_prompts = 0, n_generated = 0;
+    int64_t                  n_tokens = 0;
+    std::string              data_sha256;
+    std::string              inputs_sha256;  // of everything the table depends on; a stage with equal inputs is not run again
     std::vector<LayerErrors> layers;
 };
 
@@ -45,47 +45,47 @@ struct LayerCandidates {
 };
 
 struct CandidateSets {
-    ModelInfo   model;
-    Mode        mode = Mode::kivi;
-    std::string inputs_sha256;
+    ModelInfo                    model;
+    Mode                         mode = Mode::kivi;
+    std::string                  inputs_sha256;
     std::vector<LayerCandidates> layers;
 };
 
 struct LayerGroup {
-    std::vector<int> layers;  // model layers, ascending
-    std::vector<int> pairs;   // candidate pairs of every layer in the group, indices into kPairs, ascending
-    std::vector<double> e_o;  // [pairs] mean over the layers, a first guess at what each pair costs
+    std::vector<int>    layers;  // model layers, ascending
+    std::vector<int>    pairs;   // candidate pairs of every layer in the group, indices into kPairs, ascending
+    std::vector<double> e_o;     // [pairs] mean over the layers, a first guess at what each pair costs
 };
 
 struct LayerGroups {
-    ModelInfo   model;
-    Mode        mode = Mode::kivi;
-    double      eps  = 0.05;
-    int         min_samples = 2;
-    std::string inputs_sha256;
+    ModelInfo               model;
+    Mode                    mode        = Mode::kivi;
+    double                  eps         = 0.05;
+    int                     min_samples = 2;
+    std::string             inputs_sha256;
     std::vector<LayerGroup> groups;  // numbered by smallest layer
 };
 
 // One scored plan.
 struct Evaluation {
-    std::vector<int> choice;       // [n_groups] index into the group's pairs; empty for uniform plans outside the groups
-    std::string      label;        // "KV4" for uniform plans, else ""
-    double payload_bits = 0, effective_bits = 0;
-    double kld = 0, kld_ci_low = 0, kld_ci_high = 0;
-    std::vector<PairBits> pairs;   // [n_kv_layers]
+    std::vector<int>      choice;  // [n_groups] index into the group's pairs; empty for uniform plans outside the groups
+    std::string           label;   // "KV4" for uniform plans, else ""
+    double                payload_bits = 0, effective_bits = 0;
+    double                kld = 0, kld_ci_low = 0, kld_ci_high = 0;
+    std::vector<PairBits> pairs;  // [n_kv_layers]
 };
 
 struct Study {
-    ModelInfo   model;
-    Mode        mode = Mode::kivi;
-    uint64_t    seed = 0;
-    int         population = 0, generations = 0;
-    int         chunk_tokens = 0, n_chunks = 0, at_tokens = 4096;  // effective bits are counted at at_tokens cells
-    double      floor = 0;          // KLD of the all-f16 plan on the same tokens
-    std::string data_sha256;
-    std::string inputs_sha256;      // of everything a score depends on: model, mode, text, chunks; not the seed
-    bool        complete = false;   // false while the search runs or after an interrupt
-    LayerGroups groups;
+    ModelInfo               model;
+    Mode                    mode       = Mode::kivi;
+    uint64_t                seed       = 0;
+    int                     population = 0, generations = 0;
+    int                     chunk_tokens = 0, n_chunks = 0, at_tokens = 4096;  // effective bits are counted at at_tokens cells
+    double                  floor = 0;                                         // KLD of the all-f16 plan on the same tokens
+    std::string             data_sha256;
+    std::string             inputs_sha256;     // of everything a score depends on: model, mode, text, chunks; not the seed
+    bool                    complete = false;  // false while the search runs or after an interrupt
+    LayerGroups             groups;
     std::vector<Evaluation> evaluations;  // in order of evaluation
     std::vector<int>        front;        // indices, ascending effective bits; the f16 floor ("KV16") is never in it
 };
@@ -98,21 +98,21 @@ struct Choice {
 
 // How plans did on text the search has not seen, all on the same tokens.
 struct CheckedPlan {
-    std::string label;  // "tuned", "KV4", ...
-    double payload_bits = 0, effective_bits = 0;
-    double kld = 0, kld_ci_low = 0, kld_ci_high = 0;  // interval NaN with fewer than 8 chunks
-    double p999 = 0, same_top = 0;                    // KLD of the worst 0.1 % of tokens (NaN: too few tokens); share 0..1
-    double vs_tuned = 0, vs_tuned_low = 0, vs_tuned_high = 0;  // paired: KLD of this plan minus KLD of "tuned"
-    std::vector<PairBits> pairs;                      // [n_kv_layers]
+    std::string           label;  // "tuned", "KV4", ...
+    double                payload_bits = 0, effective_bits = 0;
+    double                kld = 0, kld_ci_low = 0, kld_ci_high = 0;  // interval NaN with fewer than 8 chunks
+    double                p999 = 0, same_top = 0;  // KLD of the worst 0.1 % of tokens (NaN: too few tokens); share 0..1
+    double                vs_tuned = 0, vs_tuned_low = 0, vs_tuned_high = 0;  // paired: KLD of this plan minus KLD of "tuned"
+    std::vector<PairBits> pairs;                                              // [n_kv_layers]
 };
 
 struct HeldOutCheck {
-    ModelInfo   model;
-    Mode        mode = Mode::kivi;
-    std::string data_sha256, inputs_sha256;
-    int         chunk_tokens = 0, n_chunks = 0;
-    int64_t     n_tokens = 0;  // scored
-    double      floor = 0;
+    ModelInfo                model;
+    Mode                     mode = Mode::kivi;
+    std::string              data_sha256, inputs_sha256;
+    int                      chunk_tokens = 0, n_chunks = 0;
+    int64_t                  n_tokens = 0;  // scored
+    double                   floor    = 0;
     std::vector<CheckedPlan> plans;  // "tuned" first
 };
 

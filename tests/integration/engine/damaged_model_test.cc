@@ -62,7 +62,7 @@ TEST(DamagedModel, NotAModelAtAll) {
     EXPECT_THAT(read_model_info(TempModel("GG").path()).error().message, HasSubstr("only 2 bytes"));
     EXPECT_THAT(read_model_info(TempModel("PK\x03\x04 a zip file").path()).error().message,
                 HasSubstr("not a GGUF file: it starts with 'PK"));
-    EXPECT_THAT(read_model_info(TempModel(std::string("GGUF\x01\0\0\0", 8) + std::string(32, \'x\')).path()).error().message,
+    EXPECT_THAT(read_model_info(TempModel(std::string("GGUF\x01\0\0\0", 8) + std::string(32, 'x')).path()).error().message,
                 HasSubstr("version 1"));
 }
 

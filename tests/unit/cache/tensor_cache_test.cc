@@ -20,11 +20,16 @@ struct Storage {
     TensorCache          cache;
 
     static uint64_t size(const CacheShape & s) {
-        return tensor_bytes(s.format, s.side, s.n_heads, s.head_dim, static_cast<uint64_t>(s.n_cells), static_cast<uint64_t>(s.n_streams));
+        return tensor_bytes(s.format, s.side, s.n_heads, s.head_dim, static_cast<uint64_t>(s.n_cells),
+                            static_cast<uint64_t>(s.n_streams));
     }
-    static uint8_t * aligned(std::vector<uint8_t> & b) { return b.data() + (64 - reinterpret_cast<uintptr_t>(b.data()) % 64) % 64; }
+    static uint8_t * aligned(std::vector<uint8_t> & b) {
+        return b.data() + (64 - reinterpret_cast<uintptr_t>(b.data()) % 64) % 64;
+    }
 
-    Storage(const CacheShape & s, Isa isa) : shape(s), bytes(size(s) + 128), cache(s, *kernel_table(isa), aligned(bytes)) { cache.clear(); }
+    Storage(const CacheShape & s, Isa isa) : shape(s), bytes(size(s) + 128), cache(s, *kernel_table(isa), aligned(bytes)) {
+        cache.clear();
+    }
 
     void write(const std::vector<int64_t> & cells, const std::vector<float> & rows) {
         cache.plan_write(cells);
@@ -44,9 +49,9 @@ class Cache : public testing::TestWithParam<Isa> {};
 TEST_P(Cache, OneByOneEqualsAllAtOnce) {
     for (const Side side : {Side::key, Side::value}) {
         for (const Format & f : test::all_formats(side, 64)) {
-            const CacheShape shape{f, side, 3, 64, 160, 1};
-            Storage          one(shape, GetParam()), all(shape, GetParam());
-            const auto       rows = test::make_values(test::Shape::outlier_channel, 150, 3 * 64, 5);
+            const CacheShape     shape{f, side, 3, 64, 160, 1};
+            Storage              one(shape, GetParam()), all(shape, GetParam());
+            const auto           rows = test::make_values(test::Shape::outlier_channel, 150, 3 * 64, 5);
             std::vector<int64_t> cells;
             for (int64_t c = 0; c < 150; ++c) {
                 cells.push_back(c);
@@ -54,15 +59,16 @@ TEST_P(Cache, OneByOneEqualsAllAtOnce) {
             }
             all.write(cells, rows);
             EXPECT_EQ(one.bytes.size(), all.bytes.size());
-            EXPECT_EQ(0, std::memcmp(Storage::aligned(one.bytes), Storage::aligned(all.bytes), Storage::size(shape))) << format_name(f);
+            EXPECT_EQ(0, std::memcmp(Storage::aligned(one.bytes), Storage::aligned(all.bytes), Storage::size(shape)))
+                << format_name(f);
         }
     }
 }
 
 TEST_P(Cache, UnfinishedBlocksAreExactAtSixteenBits) {
-    const CacheShape shape{mode_format(Mode::kivi, Side::key, 2, 64), Side::key, 2, 64, 96, 1};
-    Storage          s(shape, GetParam());
-    const auto       rows = test::make_values(test::Shape::normal, 70, 128, 6);
+    const CacheShape     shape{mode_format(Mode::kivi, Side::key, 2, 64), Side::key, 2, 64, 96, 1};
+    Storage              s(shape, GetParam());
+    const auto           rows = test::make_values(test::Shape::normal, 70, 128, 6);
     std::vector<int64_t> cells;
     for (int64_t c = 0; c < 70; ++c) cells.push_back(c);
     s.write(cells, rows);
@@ -82,18 +88,19 @@ TEST_P(Cache, UnfinishedBlocksAreExactAtSixteenBits) {
 }
 
 TEST_P(Cache, SealedBytesNeverChangeWhileAppending) {
-    const CacheShape shape{mode_format(Mode::kivi, Side::value, 4, 64), Side::value, 2, 64, 256, 1};
-    Storage          s(shape, GetParam());
-    const auto       rows = test::make_values(test::Shape::normal, 256, 128, 8);
+    const CacheShape                    shape{mode_format(Mode::kivi, Side::value, 4, 64), Side::value, 2, 64, 256, 1};
+    Storage                             s(shape, GetParam());
+    const auto                          rows = test::make_values(test::Shape::normal, 256, 128, 8);
     std::map<int, std::vector<uint8_t>> sealed;
     for (int64_t c = 0; c < 256; ++c) {
         s.write({c}, std::vector<float>(rows.begin() + c * 128, rows.begin() + (c + 1) * 128));
         for (const auto & [block, bytes] : sealed) {
             const HeadTiles tiles = s.cache.head(0, 1);
-            ASSERT_EQ(0, std::memcmp(bytes.data(), tiles.tiles + static_cast<size_t>(block) * s.cache.spec().bytes, bytes.size())) << "at cell " << c;
+            ASSERT_EQ(0, std::memcmp(bytes.data(), tiles.tiles + static_cast<size_t>(block) * s.cache.spec().bytes, bytes.size()))
+                << "at cell " << c;
         }
         if (c % 32 == 31) {
-            const uint8_t * at = s.cache.head(0, 1).tiles + static_cast<size_t>(c / 32) * s.cache.spec().bytes;
+            const uint8_t * at               = s.cache.head(0, 1).tiles + static_cast<size_t>(c / 32) * s.cache.spec().bytes;
             sealed[static_cast<int>(c / 32)] = {at, at + s.cache.spec().bytes};
         }
     }
@@ -104,10 +111,11 @@ TEST_P(Cache, SealedBytesNeverChangeWhileAppending) {
 // re-quantized a few times, each within half a step of the block's range (about 4 / 255).
 TEST_P(Cache, RandomWritesReadBackTheLastValue) {
     for (const Side side : {Side::key, Side::value}) {
-        for (const Format & f : {f16_format(), mode_format(Mode::per_token_asym, side, 8, 32), mode_format(Mode::kivi, side, 8, 32)}) {
-            const CacheShape shape{f, side, 2, 32, 128, 2};
-            Storage          s(shape, GetParam());
-            SplitMix64       rng(77);
+        for (const Format & f :
+             {f16_format(), mode_format(Mode::per_token_asym, side, 8, 32), mode_format(Mode::kivi, side, 8, 32)}) {
+            const CacheShape                      shape{f, side, 2, 32, 128, 2};
+            Storage                               s(shape, GetParam());
+            SplitMix64                            rng(77);
             std::map<int64_t, std::vector<float>> last;
             for (int round = 0; round < 200; ++round) {
                 std::vector<int64_t> cells;
@@ -134,9 +142,9 @@ TEST_P(Cache, RandomWritesReadBackTheLastValue) {
 }
 
 TEST_P(Cache, StreamsCopyWithTheirOpenBlocks) {
-    const CacheShape shape{mode_format(Mode::kivi, Side::key, 4, 32), Side::key, 2, 32, 64, 2};
-    Storage          s(shape, GetParam());
-    const auto       rows = test::make_values(test::Shape::normal, 40, 64, 12);
+    const CacheShape     shape{mode_format(Mode::kivi, Side::key, 4, 32), Side::key, 2, 32, 64, 2};
+    Storage              s(shape, GetParam());
+    const auto           rows = test::make_values(test::Shape::normal, 40, 64, 12);
     std::vector<int64_t> cells;
     for (int64_t c = 0; c < 40; ++c) cells.push_back(c);
     s.write(cells, rows);

@@ -58,8 +58,8 @@ TEST(Program, VersionNamesCommitLlamaAndIsa) {
 }
 
 TEST(Program, EveryHelpHasExamples) {
-    for (const char * command :
-         {"", "plan", "plan show", "plan check", "plan make", "bench", "doctor", "eval", "eval kld", "eval ppl"}) {
+    for (const char * command : {"", "plan", "plan show", "plan check", "plan make", "bench", "doctor", "eval", "eval kld",
+                                 "eval ppl", "tune", "profile", "prune", "cluster", "search"}) {
         const Outcome run = kvtuner(std::string(command) + " --help");
         EXPECT_EQ(run.exit_code, 0) << command;
         EXPECT_NE(run.out.find("Example"), std::string::npos) << command;

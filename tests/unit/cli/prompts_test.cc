@@ -25,7 +25,8 @@ private:
 };
 
 TEST_F(Prompts, JsonLinesTakeTheFirstKnownField) {
-    const auto path = file("a.jsonl", "{\"question\": \"one\", \"answer\": \"x\"}\n\n{\"prompt\": \"two\"}\r\n{\"text\": \"three\", \"id\": 3}");
+    const auto path = file(
+        "a.jsonl", "{\"question\": \"one\", \"answer\": \"x\"}\n\n{\"prompt\": \"two\"}\r\n{\"text\": \"three\", \"id\": 3}");
     EXPECT_EQ(*load_prompts(path, 0), (std::vector<std::string>{"one", "two", "three"}));
     EXPECT_EQ(*load_prompts(path, 2), (std::vector<std::string>{"one", "two"}));
 }
@@ -36,8 +37,10 @@ TEST_F(Prompts, TextGivesParagraphs) {
 }
 
 TEST_F(Prompts, BadFilesAreNamedWithTheirLine) {
-    const auto message = [](const Result<std::vector<std::string>> & r) { return r.ok() ? std::string("accepted") : r.error().message; };
-    const auto broken  = file("b.jsonl", "{\"question\": \"one\"}\n{\"question\": \n");
+    const auto message = [](const Result<std::vector<std::string>> & r) {
+        return r.ok() ? std::string("accepted") : r.error().message;
+    };
+    const auto broken = file("b.jsonl", "{\"question\": \"one\"}\n{\"question\": \n");
     EXPECT_NE(message(load_prompts(broken, 0)).find("kvt_prompts_b.jsonl line 2"), std::string::npos);
     EXPECT_EQ(load_prompts(broken, 1)->size(), 1u);  // never reads what is not asked for
     for (const char * line : {"[1]", "{\"answer\": \"x\"}", "{\"question\": 5}", "{\"question\": \"  \"}"}) {

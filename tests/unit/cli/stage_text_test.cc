@@ -25,9 +25,9 @@ TEST(StageText, SensitivityHasARowPerLayer) {
     table.n_prompts = 20;
     table.n_tokens  = 640;
     LayerErrors e;
-    e.layer  = 7;
-    e.e_o[0] = 0.0144;
-    e.e_o[8] = 0.962;
+    e.layer                = 7;
+    e.e_o[0]               = 0.0144;
+    e.e_o[8]               = 0.962;
     table.layers           = {e};
     const std::string text = sensitivity_text(table);
     EXPECT_NE(text.find("kivi, 20 prompts, 640 decode steps"), std::string::npos) << text;

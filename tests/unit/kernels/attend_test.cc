@@ -32,14 +32,17 @@ struct Head {
         decoded.resize(static_cast<size_t>(n_blocks * kBlockTokens * head_dim));
         const auto rows = test::make_values(test::Shape::outlier_channel, n_blocks * kBlockTokens, head_dim, seed);
         for (int b = 0; b < n_blocks; ++b) {
-            uint8_t * tile = tiles.data() + static_cast<size_t>(b) * spec.bytes;
-            const std::vector<float> block(rows.begin() + b * kBlockTokens * head_dim, rows.begin() + (b + 1) * kBlockTokens * head_dim);
+            uint8_t *                tile = tiles.data() + static_cast<size_t>(b) * spec.bytes;
+            const std::vector<float> block(rows.begin() + b * kBlockTokens * head_dim,
+                                           rows.begin() + (b + 1) * kBlockTokens * head_dim);
             if (f.codec == Codec::f16) {
-                for (int t = 0; t < kBlockTokens; ++t) (void)encode_token(f, side, head_dim, t, &block[static_cast<size_t>(t * head_dim)], tile);
+                for (int t = 0; t < kBlockTokens; ++t)
+                    (void)encode_token(f, side, head_dim, t, &block[static_cast<size_t>(t * head_dim)], tile);
             } else {
                 (void)encode_tile(f, side, head_dim, test::make_f16_tile(block, side, head_dim).data(), 0xffffffffu, tile);
             }
-            for (int t = 0; t < kBlockTokens; ++t) decode_token(f, side, head_dim, t, tile, &decoded[static_cast<size_t>((b * kBlockTokens + t) * head_dim)]);
+            for (int t = 0; t < kBlockTokens; ++t)
+                decode_token(f, side, head_dim, t, tile, &decoded[static_cast<size_t>((b * kBlockTokens + t) * head_dim)]);
         }
     }
 
@@ -50,12 +53,13 @@ class Attend : public testing::TestWithParam<Isa> {
 protected:
     // Largest error of any output element relative to the largest |v|.
     double run(const Problem & p, int64_t split_at = 0) {
-        const int   D = p.head_dim;
-        const Head  k(mode_format(p.mode, Side::key, p.k_bits, D), Side::key, D, p.n_cells, 1);
-        const Head  v(mode_format(p.mode, Side::value, p.v_bits, D), Side::value, D, p.n_cells, 2);
-        auto        q = test::make_values(test::Shape::normal, p.n_rows, D, 3);
-        SplitMix64  rng(4);
-        std::vector<std::vector<f16_t>> masks(static_cast<size_t>(p.n_rows), std::vector<f16_t>(static_cast<size_t>(p.n_cells), 0));
+        const int                       D = p.head_dim;
+        const Head                      k(mode_format(p.mode, Side::key, p.k_bits, D), Side::key, D, p.n_cells, 1);
+        const Head                      v(mode_format(p.mode, Side::value, p.v_bits, D), Side::value, D, p.n_cells, 2);
+        auto                            q = test::make_values(test::Shape::normal, p.n_rows, D, 3);
+        SplitMix64                      rng(4);
+        std::vector<std::vector<f16_t>> masks(static_cast<size_t>(p.n_rows),
+                                              std::vector<f16_t>(static_cast<size_t>(p.n_cells), 0));
         std::vector<const f16_t *>      mask_rows;
         std::vector<float>              slopes;
         for (int r = 0; r < p.n_rows; ++r) {
@@ -69,11 +73,12 @@ protected:
             slopes.push_back(p.slopes ? 0.01f * static_cast<float>(r + 1) : 1.0f);
         }
 
-        const AttendRows rows{p.n_rows, q.data(), p.mask ? mask_rows.data() : nullptr, p.slopes ? slopes.data() : nullptr, p.softcap};
-        const size_t     state_floats = static_cast<size_t>(p.n_rows) * static_cast<size_t>(padded_dim(D) + 2);
-        std::vector<float> memory(2 * state_floats), scratch(attend_scratch_floats(D, D));
-        const auto state_at = [&](float * at) { return AttendState{at, at + p.n_rows, at + 2 * p.n_rows}; };
-        const AttendState a = state_at(memory.data()), b = state_at(memory.data() + state_floats);
+        const AttendRows    rows{p.n_rows, q.data(), p.mask ? mask_rows.data() : nullptr, p.slopes ? slopes.data() : nullptr,
+                              p.softcap};
+        const size_t        state_floats = static_cast<size_t>(p.n_rows) * static_cast<size_t>(padded_dim(D) + 2);
+        std::vector<float>  memory(2 * state_floats), scratch(attend_scratch_floats(D, D));
+        const auto          state_at = [&](float * at) { return AttendState{at, at + p.n_rows, at + 2 * p.n_rows}; };
+        const AttendState   a = state_at(memory.data()), b = state_at(memory.data() + state_floats);
         const KernelTable & kernels = *kernel_table(GetParam());
         attend_init(a, p.n_rows, D);
         attend_init(b, p.n_rows, D);
@@ -96,10 +101,13 @@ protected:
             double              top = -std::numeric_limits<double>::infinity(), sum = 0;
             for (int c = 0; c < p.n_cells; ++c) {
                 double s = 0;
-                for (int d = 0; d < D; ++d) s += double{q[static_cast<size_t>(r * D + d)]} * double{k.decoded[static_cast<size_t>(c * D + d)]};
+                for (int d = 0; d < D; ++d)
+                    s += double{q[static_cast<size_t>(r * D + d)]} * double{k.decoded[static_cast<size_t>(c * D + d)]};
                 if (p.softcap != 0) s = double{p.softcap} * std::tanh(s / double{p.softcap});
                 const f16_t m = masks[static_cast<size_t>(r)][static_cast<size_t>(c)];
-                if (p.mask) s = m == 0xfc00 ? -std::numeric_limits<double>::infinity() : s + double{slopes[static_cast<size_t>(r)]} * double{f16_to_f32(m)};
+                if (p.mask)
+                    s = m == 0xfc00 ? -std::numeric_limits<double>::infinity()
+                                    : s + double{slopes[static_cast<size_t>(r)]} * double{f16_to_f32(m)};
                 logits.push_back(s);
                 top = std::max(top, s);
             }
@@ -108,7 +116,8 @@ protected:
                 sum += w;
                 for (int d = 0; d < D; ++d) o[static_cast<size_t>(d)] += w * double{v.decoded[static_cast<size_t>(c * D + d)]};
             }
-            for (int d = 0; d < D; ++d) worst = std::max(worst, std::abs(out[static_cast<size_t>(r * D + d)] - o[static_cast<size_t>(d)] / sum));
+            for (int d = 0; d < D; ++d)
+                worst = std::max(worst, std::abs(out[static_cast<size_t>(r * D + d)] - o[static_cast<size_t>(d)] / sum));
         }
         return worst / largest;
     }

@@ -30,12 +30,12 @@ TEST_P(Kernels, EncodeTokenGivesTheReferencesBytes) {
                 if (f.store == Store::sealed_block) continue;
                 const TileSpec spec = make_tile_spec(f, side, head_dim);
                 for (const Shape shape : test::all_shapes()) {
-                    auto rows = test::make_values(shape, kBlockTokens, head_dim, 21);
+                    auto                 rows = test::make_values(shape, kBlockTokens, head_dim, 21);
                     std::vector<uint8_t> expected(spec.bytes), got(spec.bytes);
                     for (int t = 0; t < kBlockTokens; ++t) {
                         const float * row = &rows[static_cast<size_t>(t * head_dim)];
-                        const Encoded e0 = kKernelsScalar.encode_token(spec, t, row, expected.data());
-                        const Encoded e1 = table().encode_token(spec, t, row, got.data());
+                        const Encoded e0  = kKernelsScalar.encode_token(spec, t, row, expected.data());
+                        const Encoded e1  = table().encode_token(spec, t, row, got.data());
                         ASSERT_EQ(e0, e1);
                     }
                     ASSERT_EQ(expected, got) << format_name(f) << " d" << head_dim;
@@ -50,8 +50,8 @@ TEST_P(Kernels, EncodeTokenAgreesOnNonFiniteInput) {
                             std::numeric_limits<float>::quiet_NaN(), -70000.0f, 1e38f}) {
         for (const Side side : {Side::key, Side::value}) {
             for (const int at : {0, 7, 63, 71}) {
-                const TileSpec       spec = make_tile_spec(Format{Codec::int_asym, 4, Axis::per_token, Store::on_write, 72}, side, 72);
-                auto                 row  = test::make_values(Shape::normal, 1, 72, 2);
+                const TileSpec spec = make_tile_spec(Format{Codec::int_asym, 4, Axis::per_token, Store::on_write, 72}, side, 72);
+                auto           row  = test::make_values(Shape::normal, 1, 72, 2);
                 std::vector<uint8_t> expected(spec.bytes), got(spec.bytes);
                 row[static_cast<size_t>(at)] = bad;
                 ASSERT_EQ(kKernelsScalar.encode_token(spec, 5, row.data(), expected.data()), Encoded::not_finite);
@@ -72,7 +72,8 @@ TEST_P(Kernels, EncodeTileGivesTheReferencesBytes) {
                     const auto half = test::make_f16_tile(test::make_values(shape, kBlockTokens, head_dim, 31), side, head_dim);
                     for (const uint32_t valid : {0xffffffffu, 0x0000000fu, 0x80000001u, 0u}) {
                         std::vector<uint8_t> expected(spec.bytes, 0xaa), got(spec.bytes, 0x55);
-                        ASSERT_EQ(kKernelsScalar.encode_tile(spec, half.data(), valid, expected.data()), table().encode_tile(spec, half.data(), valid, got.data()));
+                        ASSERT_EQ(kKernelsScalar.encode_tile(spec, half.data(), valid, expected.data()),
+                                  table().encode_tile(spec, half.data(), valid, got.data()));
                         ASSERT_EQ(expected, got) << format_name(spec.format) << " d" << head_dim << " valid " << valid;
                     }
                 }
@@ -115,7 +116,8 @@ TEST_P(Kernels, QkMatchesADoubleSum) {
                 for (int t = 0; t < kBlockTokens; ++t) {
                     double sum = 0, size = 0;
                     for (int d = 0; d < head_dim; ++d) {
-                        const double term = double{q[static_cast<size_t>(r * head_dim + d)]} * double{k[static_cast<size_t>(d * kBlockTokens + t)]};
+                        const double term = double{q[static_cast<size_t>(r * head_dim + d)]} *
+                                            double{k[static_cast<size_t>(d * kBlockTokens + t)]};
                         sum += term;
                         size += std::abs(term);
                     }
@@ -139,10 +141,11 @@ TEST_P(Kernels, PvMatchesADoubleSum) {
             table().pv(n_rows, stride, p.data(), factor.data(), v.data(), acc.data());
             for (int r = 0; r < n_rows; ++r) {
                 for (int d = 0; d < stride; ++d) {
-                    const size_t i = static_cast<size_t>(r * stride + d);
-                    double sum = double{start[i]} * double{factor[static_cast<size_t>(r)]}, size = std::abs(sum);
+                    const size_t i   = static_cast<size_t>(r * stride + d);
+                    double       sum = double{start[i]} * double{factor[static_cast<size_t>(r)]}, size = std::abs(sum);
                     for (int t = 0; t < kBlockTokens; ++t) {
-                        const double term = double{p[static_cast<size_t>(r * kBlockTokens + t)]} * double{v[static_cast<size_t>(t * stride + d)]};
+                        const double term =
+                            double{p[static_cast<size_t>(r * kBlockTokens + t)]} * double{v[static_cast<size_t>(t * stride + d)]};
                         sum += term;
                         size += std::abs(term);
                     }
@@ -157,17 +160,17 @@ TEST_P(Kernels, SoftmaxStepMatchesDoubleAndHandlesEmptyTiles) {
     constexpr float kInf = std::numeric_limits<float>::infinity();
     for (const Shape shape : test::all_shapes()) {
         auto   scores = test::make_values(shape, 4, kBlockTokens, 61);
-        double top    = -kInf, sum = 0;
+        double top = -kInf, sum = 0;
         float  m = -kInf, l = 0;
         for (int tile = 0; tile < 4; ++tile) {
             std::vector<float> s(scores.begin() + tile * kBlockTokens, scores.begin() + (tile + 1) * kBlockTokens);
             if (tile == 1) s[3] = -kInf;
             const std::vector<float> original = s;
-            const double old_top = top;
+            const double             old_top  = top;
             for (const float x : original) top = std::max(top, double{x});
             double tile_sum = 0;
             for (const float x : original) tile_sum += std::exp(double{x} - top);
-            sum = (old_top == -kInf ? 0.0 : sum * std::exp(old_top - top)) + tile_sum;
+            sum                = (old_top == -kInf ? 0.0 : sum * std::exp(old_top - top)) + tile_sum;
             const float factor = table().softmax_step(s.data(), &m, &l);
             EXPECT_EQ(m, static_cast<float>(top));
             EXPECT_NEAR(factor, old_top == -kInf ? 0.0 : std::exp(old_top - top), 1e-6);
@@ -197,8 +200,8 @@ TEST_P(Kernels, MaskHidesWhateverTheScoreWas) {
     std::vector<f16_t> mask(kBlockTokens, 0);
     std::vector<float> s(kBlockTokens, 2.0f);
     mask[0] = mask[20] = 0xfc00;
-    mask[1] = f32_to_f16(-3.0f);
-    s[20]   = std::numeric_limits<float>::quiet_NaN();
+    mask[1]            = f32_to_f16(-3.0f);
+    s[20]              = std::numeric_limits<float>::quiet_NaN();
     table().add_mask(mask.data(), 0.5f, s.data());
     EXPECT_EQ(s[0], -std::numeric_limits<float>::infinity());
     EXPECT_EQ(s[20], -std::numeric_limits<float>::infinity());

@@ -16,14 +16,16 @@ using test::Shape;
 std::vector<float> round_trip(const Format & f, Side side, int head_dim, const std::vector<float> & rows) {
     std::vector<uint8_t> tile(tile_bytes(f, side, head_dim));
     if (f.store == Store::sealed_block) {
-        EXPECT_EQ(encode_tile(f, side, head_dim, test::make_f16_tile(rows, side, head_dim).data(), 0xffffffffu, tile.data()), Encoded::ok);
+        EXPECT_EQ(encode_tile(f, side, head_dim, test::make_f16_tile(rows, side, head_dim).data(), 0xffffffffu, tile.data()),
+                  Encoded::ok);
     } else {
         for (int t = 0; t < kBlockTokens; ++t) {
             EXPECT_EQ(encode_token(f, side, head_dim, t, &rows[static_cast<size_t>(t * head_dim)], tile.data()), Encoded::ok);
         }
     }
     std::vector<float> out(rows.size());
-    for (int t = 0; t < kBlockTokens; ++t) decode_token(f, side, head_dim, t, tile.data(), &out[static_cast<size_t>(t * head_dim)]);
+    for (int t = 0; t < kBlockTokens; ++t)
+        decode_token(f, side, head_dim, t, tile.data(), &out[static_cast<size_t>(t * head_dim)]);
     return out;
 }
 
@@ -65,14 +67,15 @@ TEST(Codec, ErrorIsBoundedByHalfAStep) {
                     for (int t = 0; t < kBlockTokens; ++t) {
                         for (int d = 0; d < head_dim; ++d) {
                             // Range of the group of (t, d).
-                            float lo = std::numeric_limits<float>::infinity(), hi = -lo, top = 0;
+                            float     lo = std::numeric_limits<float>::infinity(), hi = -lo, top = 0;
                             const int first = f.axis == Axis::per_channel ? 0 : d / f.group * f.group;
                             const int last  = f.axis == Axis::per_channel ? kBlockTokens : std::min(head_dim, first + f.group);
                             for (int i = first; i < last; ++i) {
-                                const float x = f.axis == Axis::per_channel ? rows[static_cast<size_t>(i * head_dim + d)] : rows[static_cast<size_t>(t * head_dim + i)];
-                                lo = std::min(lo, x);
-                                hi = std::max(hi, x);
-                                top = std::max(top, std::abs(x));
+                                const float x = f.axis == Axis::per_channel ? rows[static_cast<size_t>(i * head_dim + d)]
+                                                                            : rows[static_cast<size_t>(t * head_dim + i)];
+                                lo            = std::min(lo, x);
+                                hi            = std::max(hi, x);
+                                top           = std::max(top, std::abs(x));
                             }
                             // Half a step, plus f16 rounding of x, z and of s over all its steps, plus f16's smallest step.
                             const float step  = (hi - lo) / static_cast<float>((1 << f.bits) - 1);
@@ -123,7 +126,8 @@ TEST(Codec, OneTokenAtATimeGivesTheSameBytesAsABlock) {
         for (float & x : rows) x = f16_to_f32(f32_to_f16(x));  // a block waits at 16 bits
         std::vector<uint8_t> block(tile_bytes(sealed, side, 64)), tokens(block.size());
         encode_tile(sealed, side, 64, test::make_f16_tile(rows, side, 64).data(), 0xffffffffu, block.data());
-        for (int t = kBlockTokens - 1; t >= 0; --t) encode_token(sealed, side, 64, t, &rows[static_cast<size_t>(t * 64)], tokens.data());
+        for (int t = kBlockTokens - 1; t >= 0; --t)
+            encode_token(sealed, side, 64, t, &rows[static_cast<size_t>(t * 64)], tokens.data());
         EXPECT_EQ(block, tokens);
     }
 }

@@ -22,7 +22,8 @@ TEST(Format, NamesRoundTrip) {
 }
 
 TEST(Format, BadNamesAreRefusedAndNamed) {
-    for (const char * name : {"", "f32", "int4", "int3.pt64", "int4.pt", "int4.pt0", "int4.pt64x", "int4.pc32.sealed.", "int04.pt64", "int4.pt99999"}) {
+    for (const char * name : {"", "f32", "int4", "int3.pt64", "int4.pt", "int4.pt0", "int4.pt64x", "int4.pc32.sealed.",
+                              "int04.pt64", "int4.pt99999"}) {
         const auto parsed = parse_format_name(name);
         ASSERT_FALSE(parsed.ok()) << name;
         EXPECT_NE(parsed.error().message.find(name), std::string::npos);
@@ -46,7 +47,12 @@ TEST(Format, ImpossibleFormatsAreRefused) {
     const Format channel{Codec::int_asym, 4, Axis::per_channel, Store::sealed_block, 32};
     EXPECT_TRUE(check_format(channel, Side::key, 64).ok());
     EXPECT_FALSE(check_format(channel, Side::value, 64).ok());
-    EXPECT_FALSE(check_format(with([](Format & f) { f.axis = Axis::per_channel; f.group = 32; }), Side::key, 64).ok());
+    EXPECT_FALSE(check_format(with([](Format & f) {
+                                  f.axis  = Axis::per_channel;
+                                  f.group = 32;
+                              }),
+                              Side::key, 64)
+                     .ok());
     EXPECT_FALSE(check_format(with([](Format & f) { f.codec = Codec::f16; }), Side::key, 64).ok());
 }
 
@@ -64,9 +70,14 @@ TEST(Tile, BytesMatchTheFormulas) {
         for (const int bits : {2, 4, 8}) {
             const double elements = 32.0 * head_dim;
             for (const Side side : {Side::key, Side::value}) {
-                const double per_token = 8.0 * static_cast<double>(tile_bytes(mode_format(Mode::per_token_asym, side, bits, head_dim), side, head_dim)) / elements;
+                const double per_token =
+                    8.0 *
+                    static_cast<double>(tile_bytes(mode_format(Mode::per_token_asym, side, bits, head_dim), side, head_dim)) /
+                    elements;
                 EXPECT_DOUBLE_EQ(per_token, bits + 32.0 / head_dim);
-                const double kivi = 8.0 * static_cast<double>(tile_bytes(mode_format(Mode::kivi, side, bits, head_dim), side, head_dim)) / elements;
+                const double kivi =
+                    8.0 * static_cast<double>(tile_bytes(mode_format(Mode::kivi, side, bits, head_dim), side, head_dim)) /
+                    elements;
                 EXPECT_DOUBLE_EQ(kivi, bits + 1.0);
             }
         }

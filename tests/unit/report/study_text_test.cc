@@ -29,8 +29,12 @@ Study example() {
     s.n_chunks     = 8;
     s.chunk_tokens = 512;
     s.floor        = 0.003;
-    s.evaluations  = {plan("KV16", 16, 16, 0.003), plan("KV8", 8, 9.25, 0.004), plan("K8V4", 6, 7.25, 0.011), plan("KV2", 2, 3.25, 0.6),
-                      plan("", 5.5, 6.75, 0.008, 0.007, 0.009), plan("", 5.6, 6.85, 0.05)};
+    s.evaluations  = {plan("KV16", 16, 16, 0.003),
+                      plan("KV8", 8, 9.25, 0.004),
+                      plan("K8V4", 6, 7.25, 0.011),
+                      plan("KV2", 2, 3.25, 0.6),
+                      plan("", 5.5, 6.75, 0.008, 0.007, 0.009),
+                      plan("", 5.6, 6.85, 0.05)};
     s.front        = {3, 4, 1};
     return s;
 }
@@ -66,7 +70,9 @@ TEST(FrontierPlot, MarksStandWhereTheyShould) {
     ASSERT_GE(rows.size(), 19u);
     // Bits 3.25 to 9.25 over columns 0..63; log KLD 0.6 down to 0.003 over rows 0..15.
     const auto column = [](double bits) { return static_cast<int>(std::lround((bits - 3.25) / 6.0 * 63)); };
-    const auto row    = [](double kld) { return static_cast<int>(std::lround(std::log10(0.6 / kld) / std::log10(0.6 / 0.003) * 15)); };
+    const auto row    = [](double kld) {
+        return static_cast<int>(std::lround(std::log10(0.6 / kld) / std::log10(0.6 / 0.003) * 15));
+    };
     EXPECT_EQ(find_mark(rows, '#'), std::make_pair(column(6.75), row(0.008)));
     EXPECT_EQ(find_mark(rows, 'o'), std::make_pair(column(7.25), row(0.011)));
     EXPECT_EQ(find_mark(rows, '*'), std::make_pair(0, 0));

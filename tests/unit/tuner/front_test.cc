@@ -21,7 +21,8 @@ Evaluation at(double bits, double kld, const char * label = "") {
 Study example() {
     Study study;
     study.floor       = 0.003;
-    study.evaluations = {at(16, 0.003, "KV16"), at(9, 0.004, "KV8"), at(7, 0.011, "K8V4"), at(5, 0.02, "KV4"), at(3, 0.5, "KV2"), at(7, 0.008), at(6, 0.03)};
+    study.evaluations = {at(16, 0.003, "KV16"), at(9, 0.004, "KV8"), at(7, 0.011, "K8V4"), at(5, 0.02, "KV4"),
+                         at(3, 0.5, "KV2"),     at(7, 0.008),        at(6, 0.03)};
     study.front       = pareto_front(study.evaluations);
     return study;
 }
@@ -44,7 +45,7 @@ TEST(Front, NothingInItIsBeatenAndAllElseIs) {
     for (int round = 0; round < 300; ++round) {
         std::vector<Evaluation> all;
         for (int i = 0; i < 30; ++i) all.push_back(at(static_cast<double>(rng.below(8)), static_cast<double>(rng.below(8))));
-        const std::vector<int> front   = pareto_front(all);
+        const std::vector<int> front     = pareto_front(all);
         const auto             not_worse = [&](int a, int b) {
             const Evaluation & x = all[static_cast<size_t>(a)];
             const Evaluation & y = all[static_cast<size_t>(b)];
@@ -89,7 +90,7 @@ TEST(ChoosePlan, WithinBoth) {
 TEST(ChoosePlan, DefaultIsTheSmallestNearTheFloor) {
     Study study = example();
     EXPECT_EQ(choose_plan(study, {})->evaluation, 5);  // 0.008 <= 3 * 0.003
-    study.floor = 0.001;                               // nothing is within 0.003
+    study.floor       = 0.001;                         // nothing is within 0.003
     const auto lowest = choose_plan(study, {});
     ASSERT_TRUE(lowest.ok());
     EXPECT_EQ(lowest->evaluation, 1);

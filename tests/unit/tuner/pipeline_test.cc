@@ -22,7 +22,8 @@ protected:
         folder_ = ::testing::TempDir() + "kvt_pipeline_" + ::testing::UnitTest::GetInstance()->current_test_info()->name();
         fs::remove_all(folder_);
         ASSERT_TRUE(make_folder(folder_).ok());
-        stage_.prompts            = {"How many clips did she sell in April and May altogether?", "A short one.", "And a third prompt, of some length."};
+        stage_.prompts            = {"How many clips did she sell in April and May altogether?", "A short one.",
+                                     "And a third prompt, of some length."};
         stage_.options.n_generate = 6;
         stage_.options.max_prompt = 64;
         stage_.options.n_threads  = 1;
@@ -68,9 +69,9 @@ TEST_F(Pipeline, ProfileMeasuresWhatTheTapsShowed) {
         c.n_kv_heads = 1;
         c.n_q_heads  = 2;
         c.head_dim_k = c.head_dim_v = 32;
-        c.n_steps    = 6;
-        c.n_tokens   = std::min(static_cast<int>(prompt.size()), 64) + 6;
-        c.scale      = 0.18f;
+        c.n_steps                   = 6;
+        c.n_tokens                  = std::min(static_cast<int>(prompt.size()), 64) + 6;
+        c.scale                     = 0.18f;
         for (int t = 0; t < c.n_tokens; ++t) {
             for (int d = 0; d < 32; ++d) {
                 c.k.push_back(TapRunner::value(Tap::Kind::k, 1, t, d));
@@ -115,18 +116,18 @@ TEST_F(Pipeline, ProfileResumesAfterFinishedPrompts) {
     fs::remove(path("sensitivity.json"));
 
     // Parts of the first two prompts, as an interrupt in the third leaves them.
-    std::vector<std::string> all = stage_.prompts;
-    TapRunner                cut;
-    int                      saved = 0;
+    std::vector<std::string>              all = stage_.prompts;
+    TapRunner                             cut;
+    int                                   saved = 0;
     std::vector<std::vector<LayerErrors>> parts(3);
-    const PromptStore store{[](int) { return std::optional<std::vector<LayerErrors>>{}; },
+    const PromptStore                     store{[](int) { return std::optional<std::vector<LayerErrors>>{}; },
                             [&](int p, const std::vector<LayerErrors> & done) -> Status {
                                 if (saved == 2) return Error{"disk full"};
                                 parts[static_cast<size_t>(p)] = done;
                                 ++saved;
                                 return ok_status();
                             }};
-    const auto stopped = run_profile(cut, all, stage_.options, store, no_progress());
+    const auto                            stopped = run_profile(cut, all, stage_.options, store, no_progress());
     ASSERT_FALSE(stopped.ok());
     EXPECT_EQ(stopped.error().message, "disk full");
 
@@ -136,7 +137,7 @@ TEST_F(Pipeline, ProfileResumesAfterFinishedPrompts) {
                                  return std::nullopt;
                              },
                              [](int, const std::vector<LayerErrors> &) { return ok_status(); }};
-    auto table = run_profile(rest, all, stage_.options, resume, no_progress());
+    auto              table = run_profile(rest, all, stage_.options, resume, no_progress());
     ASSERT_TRUE(table.ok());
     EXPECT_EQ(rest.decoded, static_cast<int>(all[2].size()) + 6);  // the third prompt only
     const auto full = parse_sensitivity(expected);
@@ -181,7 +182,9 @@ TEST_F(Pipeline, SearchScoresAndIsReused) {
     // The fake model's divergence depends on payload bits alone and falls as they rise.
     for (const Evaluation & a : study->evaluations) {
         for (const Evaluation & b : study->evaluations) {
-            if (a.payload_bits > b.payload_bits) { EXPECT_LT(a.kld, b.kld); }
+            if (a.payload_bits > b.payload_bits) {
+                EXPECT_LT(a.kld, b.kld);
+            }
         }
     }
     EXPECT_NEAR(study->floor, 0.0, 1e-6);  // 16 bits add no wave; the scorer's fast path is exact to 1e-6
@@ -216,8 +219,8 @@ TEST_F(Pipeline, SearchResumesFromWhatWasSaved) {
 
 TEST_F(Pipeline, SearchRefusesAnotherModelAndShortText) {
     TapRunner   runner;
-    LayerGroups g = groups(runner);
-    g.model.name  = "another";
+    LayerGroups g    = groups(runner);
+    g.model.name     = "another";
     const auto other = search(runner, g);
     ASSERT_FALSE(other.ok());
     EXPECT_NE(other.error().message.find("another"), std::string::npos) << other.error().message;
@@ -264,7 +267,8 @@ TEST_F(Pipeline, HeldOutCheckAndFinishedPlan) {
     TapRunner second;
     ASSERT_TRUE(check_stage(second, *study, *choice, text_, path("held_out.json"), Redo::no, no_progress()).ok());
     EXPECT_EQ(second.sessions, 0);
-    ASSERT_TRUE(check_stage(second, *study, {study->front.front(), ""}, text_, path("held_out.json"), Redo::no, no_progress()).ok());
+    ASSERT_TRUE(
+        check_stage(second, *study, {study->front.front(), ""}, text_, path("held_out.json"), Redo::no, no_progress()).ok());
     EXPECT_GT(second.sessions, 0);
 }
 

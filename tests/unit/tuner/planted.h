@@ -65,7 +65,7 @@ inline SensitivityTable planted_table(int n_layer, const std::map<std::string, s
     SensitivityTable table;
     table.model     = planted_model(n_layer);
     table.n_prompts = table.n_generated = 1;
-    table.n_tokens  = 64;
+    table.n_tokens                      = 64;
     for (int l = 0; l < n_layer; ++l) {
         LayerErrors e;
         e.layer = l;

@@ -15,9 +15,9 @@ LayerCapture tiny() {
     LayerCapture c;
     c.n_kv_heads = c.n_q_heads = 1;
     c.head_dim_k = c.head_dim_v = 4;
-    c.n_tokens   = 2;
-    c.n_steps    = 1;
-    c.scale      = 0.5f;
+    c.n_tokens                  = 2;
+    c.n_steps                   = 1;
+    c.scale                     = 0.5f;
     // 2 bits, s = 1: codes of token 0 are 0 1 2 3 exactly; 1.25 of token 1 becomes 1.
     c.k = {0, 1, 2, 3, 0, 1.25f, 2, 3};
     // 2 bits: token 0 exact; token 1 holds 4.5, stored as 4.
@@ -66,10 +66,10 @@ LayerCapture random_capture(int n_tokens, int n_steps, int kv_heads, int q_heads
     c.n_kv_heads = kv_heads;
     c.n_q_heads  = q_heads;
     c.head_dim_k = c.head_dim_v = 32;
-    c.n_tokens   = n_tokens;
-    c.n_steps    = n_steps;
-    c.scale      = 0.2f;
-    const auto fill = [&](std::vector<float> & to, int n) {
+    c.n_tokens                  = n_tokens;
+    c.n_steps                   = n_steps;
+    c.scale                     = 0.2f;
+    const auto fill             = [&](std::vector<float> & to, int n) {
         for (int i = 0; i < n; ++i) to.push_back(f16_to_f32(f32_to_f16(static_cast<float>(2 * rng.uniform() - 1))));
     };
     fill(c.k, n_tokens * kv_heads * 32);
@@ -101,7 +101,7 @@ TEST(PromptErrors, EachErrorDependsOnItsOwnBits) {
     for (size_t p = 0; p < kPairs.size(); ++p) EXPECT_NEAR(e.e_o[p], 0, 1e-6);  // weights sum to 1 whatever the keys are
     EXPECT_GT(e.e_a[2], 0);
     for (float & k : c.k) k = 0.25f;
-    c.v = random_capture(70, 5, 1, 1, 3).v;
+    c.v                      = random_capture(70, 5, 1, 1, 3).v;
     const LayerErrors values = prompt_errors(c, Mode::kivi, 1e-6);
     for (size_t b = 0; b < 3; ++b) EXPECT_EQ(values.e_a[b], 0);
     EXPECT_EQ(values.e_o[0], values.e_o[3]);  // KV8 and K4V8: keys are exact at any bits
@@ -123,8 +123,8 @@ TEST(PromptErrors, MoreBitsLessErrorInBothModes) {
 
 // Two KV heads with two query heads each: head h of the result is what the same head gives alone.
 TEST(PromptErrors, HeadsAreIndependentAndAveragedEqually) {
-    const LayerCapture both = random_capture(40, 4, 2, 4, 5);
-    const LayerErrors  all  = prompt_errors(both, Mode::kivi, 1e-6);
+    const LayerCapture both   = random_capture(40, 4, 2, 4, 5);
+    const LayerErrors  all    = prompt_errors(both, Mode::kivi, 1e-6);
     LayerCapture       second = both;
     second.n_kv_heads         = 1;
     second.n_q_heads          = 2;

@@ -71,9 +71,9 @@ TEST(Prune, NaNNeverSurvivesBesideNumbers) {
 }
 
 TEST(Prune, CarriesModelModeAndInputs) {
-    SensitivityTable table = planted_table(4, {});
-    table.mode             = Mode::per_token_asym;
-    table.inputs_sha256    = std::string(64, 'b');
+    SensitivityTable table   = planted_table(4, {});
+    table.mode               = Mode::per_token_asym;
+    table.inputs_sha256      = std::string(64, 'b');
     const CandidateSets sets = prune(table);
     EXPECT_EQ(sets.model, table.model);
     EXPECT_EQ(sets.mode, Mode::per_token_asym);
@@ -96,7 +96,9 @@ TEST(Prune, PropertiesOfTheFrontier) {
             for (const int b : kept) {
                 if (a == b) continue;
                 EXPECT_NE(bits(a), bits(b));
-                if (bits(a) > bits(b)) { EXPECT_LT(error(a), error(b)); }
+                if (bits(a) > bits(b)) {
+                    EXPECT_LT(error(a), error(b));
+                }
             }
         }
         const std::set<int> in(kept.begin(), kept.end());

@@ -38,20 +38,20 @@ LayerGroups groups() { return *cluster(table(), prune(table())); }
 
 Study study() {
     Study s;
-    s.model  = s.groups.model = table().model;
-    s.groups = groups();
-    s.seed   = 18446744073709551615u;  // all 64 bits
-    s.population    = 24;
-    s.generations   = 6;
-    s.chunk_tokens  = 512;
-    s.n_chunks      = 4;
-    s.floor         = 0.0034;
-    s.data_sha256   = std::string(64, 'e');
-    s.inputs_sha256 = s.groups.inputs_sha256;
-    s.complete      = true;
-    s.evaluations   = {{{}, "KV16", 16, 16, 0.0034, kNaN, kNaN, {{16, 16}, {16, 16}, {16, 16}}},
-                       {{1, 0}, "", 6.5, 7.9, 0.01, 0.009, 0.011, {{8, 4}, {8, 8}, {8, 4}}}};
-    s.front         = {1};
+    s.model = s.groups.model = table().model;
+    s.groups                 = groups();
+    s.seed                   = 18446744073709551615u;  // all 64 bits
+    s.population             = 24;
+    s.generations            = 6;
+    s.chunk_tokens           = 512;
+    s.n_chunks               = 4;
+    s.floor                  = 0.0034;
+    s.data_sha256            = std::string(64, 'e');
+    s.inputs_sha256          = s.groups.inputs_sha256;
+    s.complete               = true;
+    s.evaluations            = {{{}, "KV16", 16, 16, 0.0034, kNaN, kNaN, {{16, 16}, {16, 16}, {16, 16}}},
+                                {{1, 0}, "", 6.5, 7.9, 0.01, 0.009, 0.011, {{8, 4}, {8, 8}, {8, 4}}}};
+    s.front                  = {1};
     return s;
 }
 
@@ -71,8 +71,8 @@ HeldOutCheck held_out() {
 
 // One record kind, seen as text only.
 struct Kind {
-    const char *                                     name;
-    std::string                                      text;
+    const char *                                            name;
+    std::string                                             text;
     std::function<Result<std::string>(const std::string &)> rewrite;  // parse, then write
 };
 
@@ -135,7 +135,8 @@ TEST(Records, ValuesSurvive) {
 TEST(Records, EveryTruncationIsAnError) {
     for (const Kind & kind : kinds()) {
         // The last two characters are the closing brace and a newline; without the newline the text is still whole.
-        for (size_t n = 0; n + 1 < kind.text.size(); ++n) ASSERT_FALSE(kind.rewrite(kind.text.substr(0, n)).ok()) << kind.name << " cut at " << n;
+        for (size_t n = 0; n + 1 < kind.text.size(); ++n)
+            ASSERT_FALSE(kind.rewrite(kind.text.substr(0, n)).ok()) << kind.name << " cut at " << n;
     }
 }
 

@@ -46,7 +46,7 @@ private:
 Study start() {
     Study study;
     study.model = study.groups.model = planted_model(kLayers);
-    const std::vector<int> d = planted_row("D").kept;
+    const std::vector<int>    d      = planted_row("D").kept;
     const std::vector<double> e_o(d.size(), 0.1);
     study.groups.groups = {{{0, 3}, d, e_o}, {{1, 2, 4}, d, e_o}, {{5}, planted_row("V1").kept, e_o}};
     return study;
@@ -93,7 +93,7 @@ TEST(Search, EvaluationsSayWhatWasScored) {
 }
 
 TEST(Search, SameSeedSameStudyOtherSeedOther) {
-    Synthetic a, b, c;
+    Synthetic  a, b, c;
     const auto first = search(a), again = search(b), other = search(c, 2);
     ASSERT_TRUE(first.ok() && again.ok() && other.ok());
     EXPECT_EQ(text_of(*first), text_of(*again));
@@ -153,7 +153,7 @@ TEST(Search, FrontIsNeverWorseThanTheUniformPairs) {
             bool covered = false;
             for (const int f : study->front) {
                 const Evaluation & point = study->evaluations[static_cast<size_t>(f)];
-                covered = covered || (point.effective_bits <= e.effective_bits && point.kld <= e.kld);
+                covered                  = covered || (point.effective_bits <= e.effective_bits && point.kld <= e.kld);
             }
             EXPECT_TRUE(covered) << e.label;
         }
@@ -173,7 +173,8 @@ TEST(Search, FindsMixedPlansBetterThanUniform) {
                 std::vector<PairBits> pairs(kLayers);
                 for (size_t g = 0; g < 3; ++g) {
                     const LayerGroup & group = study->groups.groups[g];
-                    for (const int l : group.layers) pairs[static_cast<size_t>(l)] = kPairs[static_cast<size_t>(group.pairs[static_cast<size_t>(choice[g])])];
+                    for (const int l : group.layers)
+                        pairs[static_cast<size_t>(l)] = kPairs[static_cast<size_t>(group.pairs[static_cast<size_t>(choice[g])])];
                 }
                 const PrecisionPlan plan = plan_of(study->model, study->mode, pairs);
                 Evaluation          e;
@@ -183,8 +184,8 @@ TEST(Search, FindsMixedPlansBetterThanUniform) {
             }
         }
     }
-    int found = 0;
-    const std::vector<int> best = pareto_front(all);
+    int                    found = 0;
+    const std::vector<int> best  = pareto_front(all);
     for (const int i : best) {
         for (const int f : study->front) {
             const Evaluation & x = all[static_cast<size_t>(i)];
@@ -196,8 +197,8 @@ TEST(Search, FindsMixedPlansBetterThanUniform) {
 }
 
 TEST(Search, SpaceOfOnePlanIsServed) {
-    Study from              = start();
-    from.groups.groups      = {{{0, 1, 2, 3, 4, 5}, {8}, {0.9}}};
+    Study from         = start();
+    from.groups.groups = {{{0, 1, 2, 3, 4, 5}, {8}, {0.9}}};
     Synthetic  objective;
     const auto study = search(objective, 1, kNoSave, from);
     ASSERT_TRUE(study.ok()) << study.error().message;
@@ -216,7 +217,7 @@ TEST(Search, RefusesBadOptionsAndGroups) {
     Study missing = start();
     missing.groups.groups.pop_back();
     EXPECT_NE(message({12, 5, 1}, missing).find("layers"), std::string::npos);
-    Study twice = start();
+    Study twice                   = start();
     twice.groups.groups[2].layers = {0};
     EXPECT_NE(message({12, 5, 1}, twice).find("layers"), std::string::npos);
     EXPECT_EQ(objective.calls, 0);

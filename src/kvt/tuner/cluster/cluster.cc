@@ -26,12 +26,13 @@ size_t root_of(std::vector<size_t> & parent, size_t i) {
 Status check(const SensitivityTable & table, const CandidateSets & sets, double eps) {
     if (!(eps >= 0)) return Error{fmt::format("eps {}: must not be negative", eps)};
     if (!(table.model == sets.model) || table.mode != sets.mode || table.layers.size() != sets.layers.size()) {
-        return Error{fmt::format("the candidates are of {} ({}), the sensitivities of {} ({}): make both from the same profile", sets.model.name,
-                                 mode_name(sets.mode), table.model.name, mode_name(table.mode))};
+        return Error{fmt::format("the candidates are of {} ({}), the sensitivities of {} ({}): make both from the same profile",
+                                 sets.model.name, mode_name(sets.mode), table.model.name, mode_name(table.mode))};
     }
     for (size_t i = 0; i < table.layers.size(); ++i) {
         if (table.layers[i].layer != sets.layers[i].layer) {
-            return Error{fmt::format("entry {} is layer {} in the candidates but layer {} in the sensitivities", i, sets.layers[i].layer, table.layers[i].layer)};
+            return Error{fmt::format("entry {} is layer {} in the candidates but layer {} in the sensitivities", i,
+                                     sets.layers[i].layer, table.layers[i].layer)};
         }
         if (sets.layers[i].pairs.empty()) return Error{fmt::format("layer {} has no candidate pair", sets.layers[i].layer)};
     }

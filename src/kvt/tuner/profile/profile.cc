@@ -43,7 +43,9 @@ public:
                 append(tap, l.k);
                 l.n_tokens += tap.n_tokens;
                 break;
-            case Tap::Kind::v: append(tap, l.v); break;
+            case Tap::Kind::v:
+                append(tap, l.v);
+                break;
             case Tap::Kind::q:
                 if (!decoding_) break;
                 l.scale = tap.scale;
@@ -69,11 +71,14 @@ private:
     bool                      decoding_ = false;
 };
 
-Token argmax(std::span<const float> logits) { return static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin()); }
+Token argmax(std::span<const float> logits) {
+    return static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
 
 // Prefill and greedy generation of one prompt. End-of-generation tokens do not stop it: every prompt gives as many steps.
-Status capture_prompt(ModelRunner & runner, Session & session, Collector & collector, const std::string & prompt, const ProfileOptions & options) {
-    KVT_TRY(std::vector<Token> tokens, runner.tokenize(runner.chat_prompt(prompt), AddSpecial::yes));
+Status capture_prompt(ModelRunner & runner, Session & session, Collector & collector, const std::string & prompt,
+                      const ProfileOptions & options) {
+    KVT_TRY(std::vector<Token> tokens, runner.tokenize(runner.chat_prompt(prompt), AddSpecial::parse));
     if (tokens.empty()) return Error{"a calibration prompt has no tokens"};
     if (static_cast<int>(tokens.size()) > options.max_prompt) tokens.resize(static_cast<size_t>(options.max_prompt));
     session.clear();
@@ -92,21 +97,26 @@ Status capture_prompt(ModelRunner & runner, Session & session, Collector & colle
 Status check_capture(const std::vector<LayerCapture> & layers, int n_generate) {
     for (size_t i = 0; i < layers.size(); ++i) {
         const LayerCapture & l = layers[i];
-        const size_t n = static_cast<size_t>(l.n_tokens) * static_cast<size_t>(l.n_kv_heads);
-        const bool complete = l.n_steps == n_generate && l.n_tokens > l.n_steps && l.k.size() == n * static_cast<size_t>(l.head_dim_k) &&
-                              l.v.size() == n * static_cast<size_t>(l.head_dim_v) &&
-                              l.q.size() == static_cast<size_t>(l.n_steps) * static_cast<size_t>(l.n_q_heads) * static_cast<size_t>(l.head_dim_k);
-        if (!complete) return Error{fmt::format("layer {} showed {} tokens and {} decode queries of {}: this model's attention cannot be profiled", i, l.n_tokens, l.n_steps, n_generate)};
+        const size_t         n = static_cast<size_t>(l.n_tokens) * static_cast<size_t>(l.n_kv_heads);
+        const bool           complete =
+            l.n_steps == n_generate && l.n_tokens > l.n_steps && l.k.size() == n * static_cast<size_t>(l.head_dim_k) &&
+            l.v.size() == n * static_cast<size_t>(l.head_dim_v) &&
+            l.q.size() == static_cast<size_t>(l.n_steps) * static_cast<size_t>(l.n_q_heads) * static_cast<size_t>(l.head_dim_k);
+        if (!complete)
+            return Error{
+                fmt::format("layer {} showed {} tokens and {} decode queries of {}: this model's attention cannot be profiled", i,
+                            l.n_tokens, l.n_steps, n_generate)};
     }
     return ok_status();
 }
 
 }  // namespace
 
-Result<SensitivityTable> run_profile(ModelRunner & runner, const std::vector<std::string> & prompts, const ProfileOptions & options,
-                                     const PromptStore & store, Progress & progress) {
+Result<SensitivityTable> run_profile(ModelRunner & runner, const std::vector<std::string> & prompts,
+                                     const ProfileOptions & options, const PromptStore & store, Progress & progress) {
     if (prompts.empty()) return Error{"no calibration prompts"};
-    if (options.n_generate < 1) return Error{fmt::format("{} generated tokens: the profile needs at least 1", options.n_generate)};
+    if (options.n_generate < 1)
+        return Error{fmt::format("{} generated tokens: the profile needs at least 1", options.n_generate)};
     const ModelInfo & model = runner.info();
     Collector         collector(model, runner.n_q_heads());
     SessionOptions    session_options;
@@ -117,7 +127,7 @@ Result<SensitivityTable> run_profile(ModelRunner & runner, const std::vector<std
     std::unique_ptr<Session> session;  // opened when the first prompt has to be run
 
     std::vector<std::vector<LayerErrors>> done;
-    SensitivityTable table;
+    SensitivityTable                      table;
     progress.begin("profile", static_cast<int64_t>(prompts.size()));
     const auto finish = [&](Result<SensitivityTable> result) {
         progress.end();
@@ -138,7 +148,8 @@ Result<SensitivityTable> run_profile(ModelRunner & runner, const std::vector<std
             std::vector<LayerErrors> layers(collector.layers().size());
 #pragma omp parallel for schedule(dynamic) num_threads(options.n_threads > 0 ? options.n_threads : omp_get_num_procs())
             for (int l = 0; l < static_cast<int>(layers.size()); ++l) {
-                layers[static_cast<size_t>(l)]       = prompt_errors(collector.layers()[static_cast<size_t>(l)], options.mode, options.eps);
+                layers[static_cast<size_t>(l)] =
+                    prompt_errors(collector.layers()[static_cast<size_t>(l)], options.mode, options.eps);
                 layers[static_cast<size_t>(l)].layer = l;
             }
             const Status saved = store.save(p, layers);

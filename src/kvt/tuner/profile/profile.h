@@ -25,12 +25,12 @@ struct ProfileOptions {
 
 // Where per-prompt results are kept between runs.
 struct PromptStore {
-    std::function<std::optional<std::vector<LayerErrors>>(int prompt)>      load;
+    std::function<std::optional<std::vector<LayerErrors>>(int prompt)>       load;
     std::function<Status(int prompt, const std::vector<LayerErrors> & done)> save;
 };
 
 // Fills model, mode, eps, counts and layers of the table. Errors: no prompts, an empty prompt, the engine's, "interrupted".
-Result<SensitivityTable> run_profile(ModelRunner & runner, const std::vector<std::string> & prompts, const ProfileOptions & options,
-                                     const PromptStore & store, Progress & progress);
+Result<SensitivityTable> run_profile(ModelRunner & runner, const std::vector<std::string> & prompts,
+                                     const ProfileOptions & options, const PromptStore & store, Progress & progress);
 
 }  // namespace kvt

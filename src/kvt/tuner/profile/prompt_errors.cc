@@ -21,13 +21,16 @@ std::vector<float> simulate(const std::vector<float> & rows, Mode mode, Side sid
         if (f.store == Store::sealed_block) {
             if (n < kBlockTokens) break;
             for (int t = 0; t < n; ++t) {
-                for (int d = 0; d < head_dim; ++d) half[f16_place(side, head_dim, t, d)] = f32_to_f16(rows[static_cast<size_t>((first + t) * head_dim + d)]);
+                for (int d = 0; d < head_dim; ++d)
+                    half[f16_place(side, head_dim, t, d)] = f32_to_f16(rows[static_cast<size_t>((first + t) * head_dim + d)]);
             }
             (void)encode_tile(f, side, head_dim, half.data(), 0xffffffffu, tile.data());
         } else {
-            for (int t = 0; t < n; ++t) (void)encode_token(f, side, head_dim, t, &rows[static_cast<size_t>((first + t) * head_dim)], tile.data());
+            for (int t = 0; t < n; ++t)
+                (void)encode_token(f, side, head_dim, t, &rows[static_cast<size_t>((first + t) * head_dim)], tile.data());
         }
-        for (int t = 0; t < n; ++t) decode_token(f, side, head_dim, t, tile.data(), &out[static_cast<size_t>((first + t) * head_dim)]);
+        for (int t = 0; t < n; ++t)
+            decode_token(f, side, head_dim, t, tile.data(), &out[static_cast<size_t>((first + t) * head_dim)]);
     }
     return out;
 }
@@ -43,16 +46,20 @@ std::vector<float> head_rows(const std::vector<float> & all, int n_tokens, int n
     return rows;
 }
 
-double mean_relative(const float * exact, const float * other, int n, double eps) {
-    double sum = 0;
-    for (int i = 0; i < n; ++i) sum += std::abs(double{exact[i]} - double{other[i]}) / std::max(std::abs(double{exact[i]}), eps);
-    return sum / n;
+double relative(const float * exact, const float * other, int n, double eps) {
+    double difference = 0, size = 0;
+    for (int i = 0; i < n; ++i) {
+        difference += std::abs(double{exact[i]} - double{other[i]});
+        size += std::abs(double{exact[i]});
+    }
+    return difference / std::max(size, eps * n);
 }
 
 double mean_row_error(const std::vector<float> & exact, const std::vector<float> & other, int dim, double eps) {
     const int n_rows = static_cast<int>(exact.size()) / dim;
     double    sum    = 0;
-    for (int r = 0; r < n_rows; ++r) sum += mean_relative(&exact[static_cast<size_t>(r * dim)], &other[static_cast<size_t>(r * dim)], dim, eps);
+    for (int r = 0; r < n_rows; ++r)
+        sum += relative(&exact[static_cast<size_t>(r * dim)], &other[static_cast<size_t>(r * dim)], dim, eps);
     return sum / n_rows;
 }
 
@@ -73,7 +80,7 @@ void attention(const float * q, const std::vector<float> & k, int n, int dim, fl
     float top = -INFINITY;
     for (int t = 0; t < n; ++t) {
         a[static_cast<size_t>(t)] = scale * dot(q, &k[static_cast<size_t>(t * dim)], dim);
-        top = std::max(top, a[static_cast<size_t>(t)]);
+        top                       = std::max(top, a[static_cast<size_t>(t)]);
     }
     double sum = 0;
     for (float & x : a) {
@@ -110,14 +117,14 @@ LayerErrors prompt_errors(const LayerCapture & c, Mode mode, double eps) {
     errors.e_o_head.resize(static_cast<size_t>(c.n_q_heads));
     const int gqa_ratio = c.n_q_heads / c.n_kv_heads;
     for (int h = 0; h < c.n_kv_heads; ++h) {
-        const std::vector<float> k = head_rows(c.k, c.n_tokens, c.n_kv_heads, h, c.head_dim_k);
-        const std::vector<float> v = head_rows(c.v, c.n_tokens, c.n_kv_heads, h, c.head_dim_v);
+        const std::vector<float>          k = head_rows(c.k, c.n_tokens, c.n_kv_heads, h, c.head_dim_k);
+        const std::vector<float>          v = head_rows(c.v, c.n_tokens, c.n_kv_heads, h, c.head_dim_v);
         std::array<std::vector<float>, 3> k_bits, v_bits;
         errors.e_k_head.emplace_back();
         errors.e_v_head.emplace_back();
         for (size_t b = 0; b < kBits.size(); ++b) {
-            k_bits[b] = simulate(k, mode, Side::key, kBits[b], c.head_dim_k);
-            v_bits[b] = simulate(v, mode, Side::value, kBits[b], c.head_dim_v);
+            k_bits[b]                 = simulate(k, mode, Side::key, kBits[b], c.head_dim_k);
+            v_bits[b]                 = simulate(v, mode, Side::value, kBits[b], c.head_dim_v);
             errors.e_k_head.back()[b] = mean_row_error(k, k_bits[b], c.head_dim_k, eps);
             errors.e_v_head.back()[b] = mean_row_error(v, v_bits[b], c.head_dim_v, eps);
         }
@@ -126,18 +133,21 @@ LayerErrors prompt_errors(const LayerCapture & c, Mode mode, double eps) {
             auto & e_a = errors.e_a_head[static_cast<size_t>(head)];
             auto & e_o = errors.e_o_head[static_cast<size_t>(head)];
             for (int step = 0; step < c.n_steps; ++step) {
-                const float * q = &c.q[(static_cast<size_t>(step) * static_cast<size_t>(c.n_q_heads) + static_cast<size_t>(head)) * static_cast<size_t>(c.head_dim_k)];
-                const int     n = c.n_tokens - c.n_steps + step + 1;
+                const float * q =
+                    &c.q[(static_cast<size_t>(step) * static_cast<size_t>(c.n_q_heads) + static_cast<size_t>(head)) *
+                         static_cast<size_t>(c.head_dim_k)];
+                const int n = c.n_tokens - c.n_steps + step + 1;
                 attention(q, k, n, c.head_dim_k, c.scale, a);
                 weighted_sum(a, v, c.head_dim_v, o);
                 for (size_t kb = 0; kb < kBits.size(); ++kb) {
                     attention(q, k_bits[kb], n, c.head_dim_k, c.scale, a_bits);
                     double difference = 0;
-                    for (int t = 0; t < n; ++t) difference += std::abs(double{a[static_cast<size_t>(t)]} - double{a_bits[static_cast<size_t>(t)]});
+                    for (int t = 0; t < n; ++t)
+                        difference += std::abs(double{a[static_cast<size_t>(t)]} - double{a_bits[static_cast<size_t>(t)]});
                     e_a[kb] += difference / n / c.n_steps;
                     for (size_t vb = 0; vb < kBits.size(); ++vb) {
                         weighted_sum(a_bits, v_bits[vb], c.head_dim_v, o_bits);
-                        e_o[3 * kb + vb] += mean_relative(o.data(), o_bits.data(), c.head_dim_v, eps) / c.n_steps;  // kPairs order
+                        e_o[3 * kb + vb] += relative(o.data(), o_bits.data(), c.head_dim_v, eps) / c.n_steps;  // kPairs order
                     }
                 }
             }
@@ -151,8 +161,8 @@ LayerErrors prompt_errors(const LayerCapture & c, Mode mode, double eps) {
 }
 
 LayerErrors mean_errors(const std::vector<LayerErrors> & prompts) {
-    LayerErrors mean = prompts.front();
-    const auto  n    = static_cast<double>(prompts.size());
+    LayerErrors mean         = prompts.front();
+    const auto  n            = static_cast<double>(prompts.size());
     const auto  over_prompts = [&](auto member) {
         auto & rows = mean.*member;
         for (size_t h = 0; h < rows.size(); ++h) {

@@ -9,7 +9,7 @@ namespace kvt {
 // --- Interface ---
 
 struct ObjectiveScore {
-    double kld = 0;                  // nats, mean over scored tokens; lower is better
+    double kld    = 0;               // nats, mean over scored tokens; lower is better
     double ci_low = 0, ci_high = 0;  // 95 %, NaN if unknown
 };
 

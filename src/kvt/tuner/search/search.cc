@@ -48,14 +48,15 @@ public:
         for (const LayerGroup & group : study_.groups.groups) n_layers_ += group.layers.size();
     }
 
-    Study &         study() { return study_; }
+    Study &             study() { return study_; }
     const LayerGroups & groups() const { return study_.groups; }
 
     std::vector<PairBits> expand(const Choices & choice) const {
         std::map<int, PairBits> by_layer;
         for (size_t g = 0; g < choice.size(); ++g) {
             const LayerGroup & group = study_.groups.groups[g];
-            for (const int layer : group.layers) by_layer[layer] = kPairs[static_cast<size_t>(group.pairs[static_cast<size_t>(choice[g])])];
+            for (const int layer : group.layers)
+                by_layer[layer] = kPairs[static_cast<size_t>(group.pairs[static_cast<size_t>(choice[g])])];
         }
         std::vector<PairBits> pairs;
         for (const auto & [layer, pair] : by_layer) pairs.push_back(pair);
@@ -93,7 +94,8 @@ public:
         KVT_CHECK_OK(save_(study_));
         counted_.insert(key);
         progress_.done(1);
-        progress_.note(fmt::format("{} plans, {:.2f} bits {:.4f}", study_.evaluations.size(), study_.evaluations.back().effective_bits, score.kld));
+        progress_.note(fmt::format("{} plans, {:.2f} bits {:.4f}", study_.evaluations.size(),
+                                   study_.evaluations.back().effective_bits, score.kld));
         return index;
     }
 
@@ -110,22 +112,23 @@ private:
 // pagmo's problem: copied freely, so it only points to the state.
 struct GroupProblem {
     std::shared_ptr<State> state;
+    std::vector<size_t>    free;  // groups with a choice: pagmo's NSGA-II refuses variables whose bounds are equal
 
     pagmo::vector_double fitness(const pagmo::vector_double & x) const {
-        Choices choice;
-        for (const double v : x) choice.push_back(static_cast<int>(v));
+        Choices choice(state->groups().groups.size(), 0);
+        for (size_t i = 0; i < x.size(); ++i) choice[free[i]] = static_cast<int>(x[i]);
         const auto index = state->evaluate(state->expand(choice), choice, "");
         if (!index.ok()) throw SearchStopped(index.error().message);
         const Evaluation & e = state->study().evaluations[static_cast<size_t>(*index)];
         return {e.kld, e.effective_bits};
     }
-    pagmo::vector_double::size_type get_nobj() const { return 2; }
-    pagmo::vector_double::size_type get_nix() const { return state->groups().groups.size(); }
+    pagmo::vector_double::size_type                       get_nobj() const { return 2; }
+    pagmo::vector_double::size_type                       get_nix() const { return free.size(); }
     std::pair<pagmo::vector_double, pagmo::vector_double> get_bounds() const {
         pagmo::vector_double low, high;
-        for (const LayerGroup & group : state->groups().groups) {
+        for (const size_t g : free) {
             low.push_back(0.0);
-            high.push_back(static_cast<double>(group.pairs.size() - 1));
+            high.push_back(static_cast<double>(state->groups().groups[g].pairs.size() - 1));
         }
         return {low, high};
     }
@@ -147,40 +150,73 @@ int nearest(const LayerGroup & group, PairBits pair) {
     return best;
 }
 
-// First population: uniform-like choices, then those with one group moved by one step, then random ones.
+int bits_of(const LayerGroup & group, int candidate) {
+    const PairBits p = kPairs[static_cast<size_t>(group.pairs[static_cast<size_t>(candidate)])];
+    return p.k + p.v;
+}
+
+// From the fewest bits everywhere to the fewest errors everywhere, one upgrade at a time: always the one that lowers e_o
+// most per bit. The profile's first guess of the frontier, and where the search starts.
+std::vector<Choices> greedy_path(const LayerGroups & groups) {
+    Choices at;
+    for (const LayerGroup & group : groups.groups) at.push_back(static_cast<int>(group.pairs.size()) - 1);
+    std::vector<Choices> path{at};
+    while (true) {
+        double best_gain      = 0;
+        size_t best_group     = 0;
+        int    best_candidate = -1;
+        for (size_t g = 0; g < at.size(); ++g) {
+            const LayerGroup & group = groups.groups[g];
+            for (int c = 0; c < at[g]; ++c) {
+                const double error_now = group.e_o[static_cast<size_t>(at[g])], error_then = group.e_o[static_cast<size_t>(c)];
+                const double gain = (error_now - error_then) / (bits_of(group, c) - bits_of(group, at[g]));
+                if (gain > best_gain) {
+                    best_gain      = gain;
+                    best_group     = g;
+                    best_candidate = c;
+                }
+            }
+        }
+        if (best_candidate < 0) return path;
+        at[best_group] = best_candidate;
+        path.push_back(at);
+    }
+}
+
+// First population: uniform-like choices, plans evenly spaced on the greedy path, then uniform-like ones with groups moved
+// by one step.
 std::vector<Choices> first_population(const LayerGroups & groups, const SearchOptions & options) {
     const size_t         n = static_cast<size_t>(options.population);
     std::vector<Choices> found;
     const auto           add = [&](const Choices & c) {
         if (found.size() < n && std::find(found.begin(), found.end(), c) == found.end()) found.push_back(c);
     };
-    for (const PairBits & pair : kPairs) {
+    for (const PairBits & pair : {PairBits{8, 8}, PairBits{8, 4}, PairBits{4, 4}, PairBits{4, 2}}) {
         Choices c;
         for (const LayerGroup & group : groups.groups) c.push_back(nearest(group, pair));
         add(c);
     }
+    const size_t               n_uniform = found.size();
+    const std::vector<Choices> path      = greedy_path(groups);
+    const size_t               n_path    = n - n_uniform - (n - n_uniform) / 4;
+    for (size_t i = 1; i <= n_path; ++i) add(path[i * (path.size() - 1) / n_path]);
     SplitMix64   rng(options.seed);
-    const size_t n_uniform = found.size();
-    // Half of what is left: a uniform-like choice with some groups one step up or down.
-    for (int attempt = 0; attempt < 8 * options.population && found.size() < n_uniform + (n - n_uniform) / 2; ++attempt) {
-        Choices c = found[rng.below(n_uniform)];
+    const size_t n_parents = found.size();
+    for (int attempt = 0; attempt < 8 * options.population && found.size() < n; ++attempt) {
+        Choices c = found[rng.below(n_parents)];
         for (size_t g = 0; g < c.size(); ++g) {
             const int step = static_cast<int>(rng.below(3)) - 1;
             c[g]           = std::clamp(c[g] + step, 0, static_cast<int>(groups.groups[g].pairs.size()) - 1);
         }
         add(c);
     }
-    for (int attempt = 0; attempt < 8 * options.population && found.size() < n; ++attempt) {
-        Choices c;
-        for (const LayerGroup & group : groups.groups) c.push_back(static_cast<int>(rng.below(group.pairs.size())));
-        add(c);
-    }
-    while (found.size() < n) found.push_back(found[found.size() % n_uniform]);  // tiny spaces: duplicates cost nothing
+    while (found.size() < n) found.push_back(found[found.size() % n_parents]);  // tiny spaces: duplicates cost nothing
     return found;
 }
 
 Status check(const Study & study, const SearchOptions & options) {
-    if (options.population < 8 || options.population % 4 != 0) return Error{fmt::format("population {}: must be a multiple of 4, at least 8", options.population)};
+    if (options.population < 8 || options.population % 4 != 0)
+        return Error{fmt::format("population {}: must be a multiple of 4, at least 8", options.population)};
     if (options.generations < 1) return Error{fmt::format("generations {}: must be at least 1", options.generations)};
     std::vector<int> layers;
     for (const LayerGroup & group : study.groups.groups) {
@@ -188,7 +224,8 @@ Status check(const Study & study, const SearchOptions & options) {
         layers.insert(layers.end(), group.layers.begin(), group.layers.end());
     }
     std::sort(layers.begin(), layers.end());
-    if (layers.empty() || std::adjacent_find(layers.begin(), layers.end()) != layers.end() || static_cast<int>(layers.size()) != study.model.n_layer) {
+    if (layers.empty() || std::adjacent_find(layers.begin(), layers.end()) != layers.end() ||
+        static_cast<int>(layers.size()) != study.model.n_layer) {
         return Error{fmt::format("the layer groups do not cover the {} layers of the model once each", study.model.n_layer)};
     }
     return ok_status();
@@ -207,14 +244,15 @@ PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<Pair
     for (size_t i = 0; i < pairs.size(); ++i) {
         LayerPlan layer;
         layer.layer = layer.kv = static_cast<int>(i);
-        layer.k = mode_format(mode, Side::key, pairs[i].k, model.head_dim_k);
-        layer.v = mode_format(mode, Side::value, pairs[i].v, model.head_dim_v);
+        layer.k                = mode_format(mode, Side::key, pairs[i].k, model.head_dim_k);
+        layer.v                = mode_format(mode, Side::value, pairs[i].v, model.head_dim_v);
         plan.layers.push_back(layer);
     }
     return plan;
 }
 
-Result<Study> run_search(Study start, Objective & objective, const SearchOptions & options, const SaveStudy & save, Progress & progress) {
+Result<Study> run_search(Study start, Objective & objective, const SearchOptions & options, const SaveStudy & save,
+                         Progress & progress) {
     KVT_CHECK_OK(check(start, options));
     start.seed        = options.seed;
     start.population  = options.population;
@@ -233,16 +271,28 @@ Result<Study> run_search(Study start, Objective & objective, const SearchOptions
         const auto done = state->evaluate(state->uniform(pair), {}, pair_name(pair.k, pair.v));
         if (!done.ok()) return finish(done.error());
     }
+    std::vector<size_t> free;
+    for (size_t g = 0; g < state->groups().groups.size(); ++g) {
+        if (state->groups().groups[g].pairs.size() > 1) free.push_back(g);
+    }
     try {
-        const auto        seed = static_cast<unsigned>(options.seed);
-        pagmo::population population{pagmo::problem{GroupProblem{state}}, 0u, seed};
-        for (const Choices & choice : first_population(state->groups(), options)) {
-            population.push_back(pagmo::vector_double(choice.begin(), choice.end()));
+        const auto                 seed  = static_cast<unsigned>(options.seed);
+        const std::vector<Choices> first = first_population(state->groups(), options);
+        if (free.empty()) {  // one plan, and nothing to search
+            const auto only = state->evaluate(state->expand(first.front()), first.front(), "");
+            if (!only.ok()) throw SearchStopped(only.error().message);
+        } else {
+            pagmo::population population{pagmo::problem{GroupProblem{state, free}}, 0u, seed};
+            for (const Choices & choice : first) {
+                pagmo::vector_double x;
+                for (const size_t g : free) x.push_back(choice[g]);
+                population.push_back(x);
+            }
+            // One group mutates per child on average; crossover and distribution indices are Deb's usual ones.
+            const double     mutation = 1.0 / static_cast<double>(free.size());
+            pagmo::algorithm nsga2{pagmo::nsga2{static_cast<unsigned>(options.generations), 0.95, 10.0, mutation, 20.0, seed}};
+            population = nsga2.evolve(population);
         }
-        // One group mutates per child on average; crossover and distribution indices are Deb's usual ones.
-        const double mutation = 1.0 / static_cast<double>(state->groups().groups.size());
-        pagmo::algorithm nsga2{pagmo::nsga2{static_cast<unsigned>(options.generations), 0.95, 10.0, mutation, 20.0, seed}};
-        population = nsga2.evolve(population);
     } catch (const SearchStopped & e) {
         return finish(Error{e.what()});
     } catch (const std::exception & e) {

@@ -30,7 +30,8 @@ int max_evaluations(const SearchOptions & options);
 
 // `start` carries model, mode, groups, data and input hashes, and evaluations to reuse. Its layer groups must cover every
 // layer once. Errors: bad options, an objective that fails, a study that cannot be saved, "interrupted".
-Result<Study> run_search(Study start, Objective & objective, const SearchOptions & options, const SaveStudy & save, Progress & progress);
+Result<Study> run_search(Study start, Objective & objective, const SearchOptions & options, const SaveStudy & save,
+                         Progress & progress);
 
 // The plan of one evaluation.
 PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<PairBits> & pairs);
