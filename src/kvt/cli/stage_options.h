@@ -17,7 +17,7 @@ namespace kvt::cli {
 struct StageOptions {
     std::string model, plugin, output, mode = "kivi", prompts_file, text, check_text;
     int         n_prompts = 20, n_generate = 32, chunks = 3, check_chunks = 12, n_ctx = 512, threads = 0;
-    int         population = 20, generations = 3;
+    int         population = 16, generations = 2;
     uint64_t    seed     = 1;
     double      max_bits = 0, max_kld = 0;  // 0: not given
     bool        fresh = false, json = false;

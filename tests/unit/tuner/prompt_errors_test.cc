@@ -28,10 +28,10 @@ LayerCapture tiny() {
 
 TEST(PromptErrors, WorkedByHand) {
     const LayerErrors e = prompt_errors(tiny(), Mode::per_token_asym, 1e-6);
-    // K, 2 bits: |1.25 - 1| / 1.25 = 0.2 in one of four channels of one of two tokens.
-    EXPECT_NEAR(e.e_k[2], 0.2 / 4 / 2, 1e-7);
-    // V, 2 bits: |4.5 - 4| / 4.5 in one of four channels of one of two tokens. nearbyint(1.5) = 2 by ties to even: 3 + 2 = 5.
-    EXPECT_NEAR(e.e_v[2], 0.5 / 4.5 / 4 / 2, 1e-7);
+    // K, 2 bits: |1.25 - 1| out of 0 + 1.25 + 2 + 3 in one of two tokens.
+    EXPECT_NEAR(e.e_k[2], 0.25 / 6.25 / 2, 1e-7);
+    // V, 2 bits: |5 - 4.5| out of 3 + 4.5 + 5 + 6 in one of two tokens. nearbyint(1.5) = 2 by ties to even: 3 + 2 = 5.
+    EXPECT_NEAR(e.e_v[2], 0.5 / 18.5 / 2, 1e-7);
 
     // Logits 0.5 * 2 * k[1]: 1 and 1.25 exact, 1 and 1 with 2 bits.
     const double a0 = 1 / (1 + std::exp(0.25)), a1 = 1 - a0;
@@ -39,12 +39,13 @@ TEST(PromptErrors, WorkedByHand) {
 
     // o = a V; with K2 V2: a' = (.5, .5), v1' = (3, 5, 5, 6).
     const double v0[] = {1, 2, 3, 4}, v1[] = {3, 4.5, 5, 6}, v1_2[] = {3, 5, 5, 6};
-    double       k2v2 = 0;
+    double       difference = 0, size = 0;
     for (int d = 0; d < 4; ++d) {
         const double o = a0 * v0[d] + a1 * v1[d], o2 = 0.5 * v0[d] + 0.5 * v1_2[d];
-        k2v2 += std::abs(o - o2) / o / 4;
+        difference += std::abs(o - o2);
+        size += o;
     }
-    EXPECT_NEAR(e.e_o[8], k2v2, 1e-6);
+    EXPECT_NEAR(e.e_o[8], difference / size, 1e-6);
     // Errors fall as bits rise, for keys and for values.
     EXPECT_LT(e.e_k[0], e.e_k[2]);
     EXPECT_LT(e.e_o[0], e.e_o[8]);
@@ -54,9 +55,9 @@ TEST(PromptErrors, WorkedByHand) {
 
 TEST(PromptErrors, RelativeErrorIsGuardedByEps) {
     LayerCapture c = tiny();
-    c.k            = {0, 1, 2, 3, 0, 1, 1e-9f, 3};  // 2 bits: 1e-9 comes back as 0; 1 and 3 exactly
-    EXPECT_NEAR(prompt_errors(c, Mode::per_token_asym, 1e-6).e_k[2], 1e-9 / 1e-6 / 4 / 2, 1e-9);
-    EXPECT_NEAR(prompt_errors(c, Mode::per_token_asym, 1e-3).e_k[2], 1e-9 / 1e-3 / 4 / 2, 1e-10);
+    c.k            = {0, 1, 2, 3, 0, 1e-9f, 2e-9f, 3e-9f};  // the second token comes back as zeros: 6e-9 wrong of 6e-9
+    EXPECT_NEAR(prompt_errors(c, Mode::per_token_asym, 1e-6).e_k[2], 6e-9 / (4 * 1e-6) / 2, 1e-9);
+    EXPECT_NEAR(prompt_errors(c, Mode::per_token_asym, 1e-3).e_k[2], 6e-9 / (4 * 1e-3) / 2, 1e-12);
 }
 
 // Random numbers that f16 holds exactly, so that the 16-bit tail is exact.

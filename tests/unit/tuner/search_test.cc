@@ -69,7 +69,7 @@ TEST(Search, ScoresFloorAndUniformPairsFirst) {
     EXPECT_DOUBLE_EQ(study->floor, 0.003);
     EXPECT_TRUE(study->complete);
     EXPECT_EQ(objective.calls, static_cast<int>(study->evaluations.size()));
-    EXPECT_LE(objective.calls, max_evaluations({12, 5, 1}));
+    EXPECT_LE(objective.calls, max_evaluations(study->groups, {12, 5, 1}));
     EXPECT_GT(objective.calls, 30);  // it went on after the uniform pairs
 }
 

@@ -20,6 +20,7 @@
 #pragma GCC diagnostic pop
 
 #include "kvt/base/rng.h"
+#include "kvt/tuner/search/additive.h"
 #include "kvt/tuner/search/front.h"
 
 namespace kvt {
@@ -150,56 +151,43 @@ int nearest(const LayerGroup & group, PairBits pair) {
     return best;
 }
 
-int bits_of(const LayerGroup & group, int candidate) {
-    const PairBits p = kPairs[static_cast<size_t>(group.pairs[static_cast<size_t>(candidate)])];
-    return p.k + p.v;
-}
-
-// From the fewest bits everywhere to the fewest errors everywhere, one upgrade at a time: always the one that lowers e_o
-// most per bit. The profile's first guess of the frontier, and where the search starts.
-std::vector<Choices> greedy_path(const LayerGroups & groups) {
-    Choices at;
-    for (const LayerGroup & group : groups.groups) at.push_back(static_cast<int>(group.pairs.size()) - 1);
-    std::vector<Choices> path{at};
-    while (true) {
-        double best_gain      = 0;
-        size_t best_group     = 0;
-        int    best_candidate = -1;
-        for (size_t g = 0; g < at.size(); ++g) {
-            const LayerGroup & group = groups.groups[g];
-            for (int c = 0; c < at[g]; ++c) {
-                const double error_now = group.e_o[static_cast<size_t>(at[g])], error_then = group.e_o[static_cast<size_t>(c)];
-                const double gain = (error_now - error_then) / (bits_of(group, c) - bits_of(group, at[g]));
-                if (gain > best_gain) {
-                    best_gain      = gain;
-                    best_group     = g;
-                    best_candidate = c;
-                }
-            }
+// What each candidate of each group costs alone: KLD of the plan in which only this group leaves its first candidate, above
+// the plan in which none does.   [n_groups][n_candidates]
+Result<std::vector<std::vector<double>>> isolated_costs(State & state) {
+    const auto    score = [&state](const Choices & choice) { return state.evaluate(state.expand(choice), choice, ""); };
+    const auto    kld   = [&state](int index) { return state.study().evaluations[static_cast<size_t>(index)].kld; };
+    const size_t  n     = state.groups().groups.size();
+    const Choices best(n, 0);
+    KVT_TRY(const int base, score(best));
+    std::vector<std::vector<double>> costs;
+    for (size_t g = 0; g < n; ++g) {
+        costs.push_back({0.0});
+        for (int c = 1; c < static_cast<int>(state.groups().groups[g].pairs.size()); ++c) {
+            Choices choice = best;
+            choice[g]      = c;
+            KVT_TRY(const int index, score(choice));
+            costs.back().push_back(kld(index) - kld(base));
         }
-        if (best_candidate < 0) return path;
-        at[best_group] = best_candidate;
-        path.push_back(at);
     }
+    return costs;
 }
 
-// First population: uniform-like choices, plans evenly spaced on the greedy path, then uniform-like ones with groups moved
-// by one step.
-std::vector<Choices> first_population(const LayerGroups & groups, const SearchOptions & options) {
+// First population: uniform-like choices, plans evenly spaced on the additive front, and some of those with groups moved by
+// one step.
+std::vector<Choices> first_population(const LayerGroups & groups, const std::vector<Choices> & additive,
+                                      const SearchOptions & options) {
     const size_t         n = static_cast<size_t>(options.population);
     std::vector<Choices> found;
     const auto           add = [&](const Choices & c) {
         if (found.size() < n && std::find(found.begin(), found.end(), c) == found.end()) found.push_back(c);
     };
-    for (const PairBits & pair : {PairBits{8, 8}, PairBits{8, 4}, PairBits{4, 4}, PairBits{4, 2}}) {
+    for (const PairBits & pair : {PairBits{8, 4}, PairBits{4, 4}}) {
         Choices c;
         for (const LayerGroup & group : groups.groups) c.push_back(nearest(group, pair));
         add(c);
     }
-    const size_t               n_uniform = found.size();
-    const std::vector<Choices> path      = greedy_path(groups);
-    const size_t               n_path    = n - n_uniform - (n - n_uniform) / 4;
-    for (size_t i = 1; i <= n_path; ++i) add(path[i * (path.size() - 1) / n_path]);
+    const size_t n_spaced = n - found.size() - n / 8;
+    for (size_t i = 1; i <= n_spaced; ++i) add(additive[i * (additive.size() - 1) / n_spaced]);
     SplitMix64   rng(options.seed);
     const size_t n_parents = found.size();
     for (int attempt = 0; attempt < 8 * options.population && found.size() < n; ++attempt) {
@@ -233,8 +221,10 @@ Status check(const Study & study, const SearchOptions & options) {
 
 }  // namespace
 
-int max_evaluations(const SearchOptions & options) {
-    return static_cast<int>(kPairs.size()) + 1 + options.population * (options.generations + 1);
+int max_evaluations(const LayerGroups & groups, const SearchOptions & options) {
+    int isolated = 1;
+    for (const LayerGroup & group : groups.groups) isolated += static_cast<int>(group.pairs.size()) - 1;
+    return static_cast<int>(kPairs.size()) + 1 + isolated + options.population * (options.generations + 1);
 }
 
 PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<PairBits> & pairs) {
@@ -259,7 +249,7 @@ Result<Study> run_search(Study start, Objective & objective, const SearchOptions
     start.generations = options.generations;
     start.complete    = false;
     const auto state  = std::make_shared<State>(std::move(start), objective, save, progress);
-    progress.begin("search", max_evaluations(options));
+    progress.begin("search", max_evaluations(state->groups(), options));
     const auto finish = [&](Result<Study> result) {
         progress.end();
         return result;
@@ -271,13 +261,15 @@ Result<Study> run_search(Study start, Objective & objective, const SearchOptions
         const auto done = state->evaluate(state->uniform(pair), {}, pair_name(pair.k, pair.v));
         if (!done.ok()) return finish(done.error());
     }
+    const auto costs = isolated_costs(*state);
+    if (!costs.ok()) return finish(costs.error());
     std::vector<size_t> free;
     for (size_t g = 0; g < state->groups().groups.size(); ++g) {
         if (state->groups().groups[g].pairs.size() > 1) free.push_back(g);
     }
     try {
         const auto                 seed  = static_cast<unsigned>(options.seed);
-        const std::vector<Choices> first = first_population(state->groups(), options);
+        const std::vector<Choices> first = first_population(state->groups(), additive_front(state->groups(), *costs), options);
         if (free.empty()) {  // one plan, and nothing to search
             const auto only = state->evaluate(state->expand(first.front()), first.front(), "");
             if (!only.ok()) throw SearchStopped(only.error().message);
