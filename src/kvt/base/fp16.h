@@ -17,7 +17,7 @@ constexpr float kF16Max = 65504.0f;
 // Values beyond +-65504 become infinity, NaN stays NaN (quiet).
 constexpr f16_t f32_to_f16(float value);
 constexpr float f16_to_f32(f16_t value);
-constexpr bool f16_is_finite(f16_t value) { return (value & 0x7c00u) != 0x7c00u; }
+constexpr bool  f16_is_finite(f16_t value) { return (value & 0x7c00u) != 0x7c00u; }
 
 // --- Implementation ---
 

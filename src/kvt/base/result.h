@@ -23,15 +23,15 @@ public:
     Result(T value) : state_(std::move(value)) {}
     Result(Error error) : state_(std::move(error)) {}
 
-    bool ok() const { return state_.index() == 0; }
+    bool     ok() const { return state_.index() == 0; }
     explicit operator bool() const { return ok(); }
 
-    T & value() & { return std::get<0>(state_); }
+    T &       value() & { return std::get<0>(state_); }
     const T & value() const & { return std::get<0>(state_); }
-    T && value() && { return std::get<0>(std::move(state_)); }
-    T & operator*() & { return value(); }
+    T &&      value() && { return std::get<0>(std::move(state_)); }
+    T &       operator*() & { return value(); }
     const T & operator*() const & { return value(); }
-    T * operator->() { return &value(); }
+    T *       operator->() { return &value(); }
     const T * operator->() const { return &value(); }
 
     const Error & error() const { return std::get<1>(state_); }
@@ -49,16 +49,16 @@ inline Status ok_status() { return Unit{}; }
 
 // KVT_TRY(auto x, expression): binds the value, or returns the Error to the caller.
 #define KVT_TRY(decl, expr) KVT_TRY_(decl, expr, KVT_CONCAT(kvt_try_, __LINE__))
-#define KVT_TRY_(decl, expr, tmp)       \
-    auto tmp = (expr);                  \
-    if (!tmp.ok()) return tmp.error();  \
+#define KVT_TRY_(decl, expr, tmp)      \
+    auto tmp = (expr);                 \
+    if (!tmp.ok()) return tmp.error(); \
     decl = std::move(tmp).value()
 
 // KVT_CHECK_OK(expression): the same for a Status whose value carries nothing.
-#define KVT_CHECK_OK(expr)                                  \
-    do {                                                    \
-        auto kvt_status = (expr);                           \
-        if (!kvt_status.ok()) return kvt_status.error();    \
+#define KVT_CHECK_OK(expr)                               \
+    do {                                                 \
+        auto kvt_status = (expr);                        \
+        if (!kvt_status.ok()) return kvt_status.error(); \
     } while (false)
 
 }  // namespace kvt

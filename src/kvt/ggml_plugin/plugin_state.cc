@@ -1,11 +1,11 @@
 #include "kvt/ggml_plugin/plugin_state.h"
 
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <mutex>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "ggml-impl.h"
 
@@ -122,7 +122,8 @@ void log_failure(std::string_view message, repeat when_equal) noexcept {
         if (s.chosen) {
             GGML_LOG_ERROR("KVT: %s\n", s.last_error.c_str());
         } else {
-            std::fprintf(stderr, "KVT: %s\n", s.last_error.c_str());
+            const std::string line = "KVT: " + s.last_error + "\n";
+            if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // nobody listens
         }
     } catch (...) {
         // Out of memory while reporting: the status of the call still tells the host.

@@ -16,8 +16,8 @@ typedef int (*kvt_set_plan_fn)(const char * plan, char * error, size_t error_siz
 
 /* Tensors seen by the device, f32, as the model computed them. Valid during the call only.
  *   KVT_TAP_K, KVT_TAP_V: rows about to be stored: data[n_tokens][n_heads * head_dim], cell index per row in cells[]
- *   KVT_TAP_Q:            queries of one attention call: element (d, token, head) at data[d + token*stride_token + head*stride_head];
- *                         cells = NULL, n_kv cells of the cache are visible subject to the mask; scale is the logit scale. */
+ *   KVT_TAP_Q:            queries of one attention call: element (d, token, head) at data[d + token*stride_token +
+ * head*stride_head]; cells = NULL, n_kv cells of the cache are visible subject to the mask; scale is the logit scale. */
 enum { KVT_TAP_Q = 0, KVT_TAP_K = 1, KVT_TAP_V = 2 };
 struct kvt_tap {
     int             kind, layer, n_tokens, n_heads, head_dim, n_kv;
