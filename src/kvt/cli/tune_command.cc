@@ -32,7 +32,7 @@ struct Artefacts {
           summary(folder + "/summary.txt") {}
 };
 
-// Said before the long part begins; the rate is that of the profile's prompts on this machine, so it comes after it.
+// Said before the long part begins; the progress bar adds the time once evaluations have been seen.
 void announce(const StageOptions & o, const LayerGroups & groups) {
     fmt::print(stderr, "search: {} groups, {:.0f} plans to choose from, at most {} of them scored on {} tokens each\n",
                groups.groups.size(), search_space(groups), max_evaluations(groups, o.search()), o.chunks * o.n_ctx);

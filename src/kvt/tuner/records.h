@@ -54,7 +54,7 @@ struct CandidateSets {
 struct LayerGroup {
     std::vector<int>    layers;  // model layers, ascending
     std::vector<int>    pairs;   // candidate pairs of every layer in the group, indices into kPairs, ascending
-    std::vector<double> e_o;     // [pairs] mean over the layers, a first guess at what each pair costs
+    std::vector<double> e_o;     // [pairs] mean over the layers, to explain a group; the search measures costs itself
 };
 
 struct LayerGroups {
