@@ -5,6 +5,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include "kvt/base/aligned_buffer.h"
 #include "kvt/base/rng.h"
 #include "kvt/kernels/attend.h"
 
@@ -28,7 +29,7 @@ void attend_bench(benchmark::State & state, Isa isa, Format k_format, Format v_f
                    v_spec        = make_tile_spec(v_format, Side::value, kHeadDim);
     const std::vector<uint8_t> k = random_tiles(k_spec), v = random_tiles(v_spec);
     std::vector<float> q(static_cast<size_t>(n_rows * kHeadDim), 0.01f), memory(static_cast<size_t>(n_rows * (kHeadDim + 2)));
-    std::vector<float> scratch(attend_scratch_floats(kHeadDim, kHeadDim));
+    AlignedBuffer      scratch(attend_scratch_bytes(k_spec, v_spec));
     const HeadTiles    k_tiles{&k_spec, nullptr, k.data(), nullptr, nullptr, 0, 0},
         v_tiles{&v_spec, nullptr, v.data(), nullptr, nullptr, 0, 0};
     const AttendState out{memory.data(), memory.data() + n_rows, memory.data() + 2 * n_rows};
@@ -47,14 +48,15 @@ void encode_bench(benchmark::State & state, Isa isa, Format format, Side side) {
     const TileSpec       spec = make_tile_spec(format, side, kHeadDim);
     std::vector<uint8_t> tile(spec.bytes);
     std::vector<float>   row(kHeadDim);
-    std::vector<f16_t>   half(static_cast<size_t>(kBlockTokens) * kHeadDim);
+    std::vector<f16_t>   half(static_cast<size_t>(tile_tokens(format)) * kHeadDim);
+    const uint32_t       all[kMaxParts] = {~0u, ~0u, ~0u, ~0u};
     SplitMix64           rng(2);
     for (float & x : row) x = static_cast<float>(rng.uniform() - 0.5);
     for (f16_t & x : half) x = f32_to_f16(static_cast<float>(rng.uniform() - 0.5));
     int t = 0;
     for (auto _ : state) {
         if (format.store == Store::sealed_block) {
-            benchmark::DoNotOptimize(kernel_table(isa)->encode_tile(spec, half.data(), 0xffffffffu, tile.data()));
+            benchmark::DoNotOptimize(kernel_table(isa)->encode_tile(spec, half.data(), all, tile.data()));
         } else {
             benchmark::DoNotOptimize(kernel_table(isa)->encode_token(spec, t++ % kBlockTokens, row.data(), tile.data()));
         }

@@ -7,7 +7,7 @@ import subprocess
 
 import policy_common
 
-ISA_OBJECT = re.compile(r"(^|_)avx(2|512)\.cc\.o$")
+ISA_OBJECT = re.compile(r"(^|_)avx(2|vnni|512)\.cc\.o$")
 # Address, bytes, mnemonic, operands. AVX mnemonics begin with v; the few others of that letter are old system instructions.
 INSTRUCTION = re.compile(r"^\s*[0-9a-f]+:\t(?:[0-9a-f]{2} )+\s*\t(\S+)\s*(.*)$", re.M)
 OLD_V = {"verr", "verw", "vmcall", "vmlaunch", "vmresume", "vmxoff"}
@@ -47,7 +47,7 @@ def main():
     objects = sorted((parser.parse_args().build / "src" / "kvt").rglob("*.cc.o"))
     found, vex_seen = violations_of(objects)
     if not any(ISA_OBJECT.search(path.name) for path in objects):
-        found.append("no *avx2.cc or *avx512.cc object was found")
+        found.append("no *avx2.cc, *avxvnni.cc or *avx512.cc object was found")
     elif vex_seen == 0:
         found.append("no VEX instruction in the ISA objects: this check or the build is broken")
     policy_common.finish("isa", found, len(objects))

@@ -12,7 +12,7 @@ namespace {
 double mean_square_error(const Format & f, Side side, int head_dim, const std::vector<float> & rows) {
     std::vector<uint8_t> tile(tile_bytes(f, side, head_dim));
     const auto           half = test::make_f16_tile(rows, side, head_dim);
-    (void)encode_tile(f, side, head_dim, half.data(), 0xffffffffu, tile.data());
+    (void)encode_tile(f, side, head_dim, half.data(), test::kAllValid, tile.data());
     double             sum = 0;
     std::vector<float> row(static_cast<size_t>(head_dim));
     for (int t = 0; t < kBlockTokens; ++t) {
@@ -31,12 +31,13 @@ TEST(QuantProperty, ErrorFallsAsBitsRise) {
         for (const Side side : {Side::key, Side::value}) {
             for (const Mode mode : {Mode::kivi, Mode::per_token_asym}) {
                 if (mode == Mode::kivi && side == Side::value && head_dim < 32) continue;
-                const auto   rows = test::make_values(test::Shape::outlier_channel, kBlockTokens, head_dim, seed);
-                const double e2   = mean_square_error(mode_format(mode, side, 2, head_dim), side, head_dim, rows);
-                const double e4   = mean_square_error(mode_format(mode, side, 4, head_dim), side, head_dim, rows);
-                const double e8   = mean_square_error(mode_format(mode, side, 8, head_dim), side, head_dim, rows);
-                ASSERT_LT(e4, e2) << seed;
-                ASSERT_LT(e8, e4) << seed;
+                const auto rows = test::make_values(test::Shape::outlier_channel, kBlockTokens, head_dim, seed);
+                double     last = INFINITY;
+                for (const int bits : {2, 3, 4, 5, 6, 8}) {
+                    const double error = mean_square_error(mode_format(mode, side, bits, head_dim), side, head_dim, rows);
+                    ASSERT_LT(error, last) << seed << " " << bits;
+                    last = error;
+                }
             }
         }
     }
@@ -52,23 +53,30 @@ TEST(QuantProperty, PerChannelKeysWinOnOutlierChannels) {
     }
 }
 
+std::vector<float> decode(const Format & f, int head_dim, const std::vector<uint8_t> & tile) {
+    std::vector<float> rows(static_cast<size_t>(tile_tokens(f) * head_dim));
+    for (int t = 0; t < tile_tokens(f); ++t)
+        decode_token(f, Side::key, head_dim, t, tile.data(), &rows[static_cast<size_t>(t * head_dim)]);
+    return rows;
+}
+
 // A block that is reopened and sealed again must not drift: its extremes come back exactly, so scales stay within one f16 step.
 TEST(QuantProperty, SealingDecodedValuesAgainHardlyMovesThem) {
-    for (uint64_t seed = 0; seed < 20; ++seed) {
-        const Format         f    = mode_format(Mode::kivi, Side::key, 4, 64);
-        auto                 rows = test::make_values(test::Shape::normal, kBlockTokens, 64, seed);
-        std::vector<uint8_t> tile(tile_bytes(f, Side::key, 64));
-        (void)encode_tile(f, Side::key, 64, test::make_f16_tile(rows, Side::key, 64).data(), 0xffffffffu, tile.data());
-        std::vector<float> once(64 * 32), again(64 * 32);
-        decode_tile(f, Side::key, 64, tile.data(), once.data());
-        for (int round = 0; round < 10; ++round) {
-            std::vector<f16_t> half(once.size());
-            decode_tile(f, Side::key, 64, tile.data(), again.data());
-            for (size_t i = 0; i < half.size(); ++i) half[i] = f32_to_f16(again[i]);
-            (void)encode_tile(f, Side::key, 64, half.data(), 0xffffffffu, tile.data());
+    for (const uint16_t group : {uint16_t{32}, uint16_t{128}}) {
+        for (uint64_t seed = 0; seed < 20; ++seed) {
+            const Format         f{Codec::int_asym, 4, Axis::per_channel, Store::sealed_block, group};
+            const auto           rows = test::make_values(test::Shape::normal, group, 64, seed);
+            std::vector<uint8_t> tile(tile_bytes(f, Side::key, 64));
+            const auto           seal = [&](const std::vector<float> & from) {
+                (void)encode_tile(f, Side::key, 64, test::make_f16_tile(from, Side::key, 64).data(), test::kAllValid,
+                                            tile.data());
+            };
+            seal(rows);
+            const auto once = decode(f, 64, tile);
+            for (int round = 0; round < 10; ++round) seal(decode(f, 64, tile));
+            const auto again = decode(f, 64, tile);
+            for (size_t i = 0; i < once.size(); ++i) ASSERT_NEAR(once[i], again[i], 0.02) << seed;  // steps here are about 0.2
         }
-        decode_tile(f, Side::key, 64, tile.data(), again.data());
-        for (size_t i = 0; i < once.size(); ++i) ASSERT_NEAR(once[i], again[i], 0.02) << seed;  // 4-bit steps here are about 0.2
     }
 }
 

@@ -59,22 +59,31 @@ inline std::vector<float> make_values(Shape shape, int n_rows, int n, uint64_t s
     return x;
 }
 
-// Every format of this build for one side and head_dim.
+// Every kind of format of this build for one side and head_dim.
 inline std::vector<Format> all_formats(Side side, int head_dim) {
     std::vector<Format> formats{f16_format()};
-    for (const int bits : {2, 4, 8}) {
+    for (const int bits : {2, 3, 4, 5, 6, 8}) {
         formats.push_back(mode_format(Mode::per_token_asym, side, bits, head_dim));
         if (side == Side::key || head_dim >= 32) formats.push_back(mode_format(Mode::kivi, side, bits, head_dim));
         if (head_dim > 16)
             formats.push_back(Format{Codec::int_asym, static_cast<uint8_t>(bits), Axis::per_token, Store::on_write, 16});
+        if (side == Side::key) {
+            for (const uint16_t group : {uint16_t{64}, uint16_t{128}})
+                formats.push_back(
+                    Format{Codec::int_asym, static_cast<uint8_t>(bits), Axis::per_channel, Store::sealed_block, group});
+        }
     }
     return formats;
 }
 
-// rows [32][head_dim] f32 as an f16 tile.
+// Masks for encode_tile: every token of a tile holds data.
+inline constexpr uint32_t kAllValid[] = {~0u, ~0u, ~0u, ~0u};
+
+// rows [n_tokens][head_dim] f32 as an f16 tile; n_tokens a multiple of 32.
 inline std::vector<f16_t> make_f16_tile(const std::vector<float> & rows, Side side, int head_dim) {
-    std::vector<f16_t> tile(static_cast<size_t>(kBlockTokens * head_dim) + 32);
-    for (int t = 0; t < kBlockTokens; ++t) {
+    std::vector<f16_t> tile(rows.size() + 32);
+    const int          n_tokens = static_cast<int>(rows.size()) / head_dim;
+    for (int t = 0; t < n_tokens; ++t) {
         for (int d = 0; d < head_dim; ++d) {
             tile[f16_place(side, head_dim, t, d)] = f32_to_f16(rows[static_cast<size_t>(t * head_dim + d)]);
         }

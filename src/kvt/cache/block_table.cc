@@ -8,18 +8,29 @@ namespace kvt {
 
 namespace {
 
-constexpr uint32_t kAllTokens = 0xffffffffu;
+bool holds(const TokenMask & mask, int token) { return (mask[static_cast<size_t>(token / 32)] >> (token % 32) & 1u) != 0; }
+void add(TokenMask & mask, int token) { mask[static_cast<size_t>(token / 32)] |= 1u << (token % 32); }
+
+// The tokens of `mask` before `token`.
+TokenMask before(const TokenMask & mask, int token) {
+    TokenMask kept{};
+    for (int t = 0; t < token; ++t) {
+        if (holds(mask, t)) add(kept, t);
+    }
+    return kept;
+}
 
 }  // namespace
 
-BlockTable::BlockTable(int64_t n_blocks, int n_slots)
-    : valid_(static_cast<size_t>(n_blocks), 0u),
+BlockTable::BlockTable(int64_t n_blocks, int block_tokens, int n_slots)
+    : valid_(static_cast<size_t>(n_blocks), TokenMask{}),
       open_blocks_(static_cast<size_t>(n_slots), -1),
-      filled_(static_cast<size_t>(n_slots), 0u),
-      last_write_(static_cast<size_t>(n_slots), 0u) {}
+      filled_(static_cast<size_t>(n_slots), TokenMask{}),
+      last_write_(static_cast<size_t>(n_slots), 0u),
+      block_tokens_(block_tokens) {}
 
 void BlockTable::clear() {
-    std::fill(valid_.begin(), valid_.end(), 0u);
+    std::fill(valid_.begin(), valid_.end(), TokenMask{});
     std::fill(open_blocks_.begin(), open_blocks_.end(), -1);
 }
 
@@ -43,27 +54,28 @@ int BlockTable::take_slot(int64_t block, std::vector<BlockStep> & steps) {
         slot = static_cast<int>(std::min_element(last_write_.begin(), last_write_.end()) - last_write_.begin());
         seal(slot, steps);
     }
-    const bool sealed_before = valid(block) != 0;
-    steps.push_back({sealed_before ? BlockStep::Kind::reopen : BlockStep::Kind::open, slot, 0, block, 0, 0});
+    const bool sealed_before = valid(block) != TokenMask{};
+    steps.push_back({sealed_before ? BlockStep::Kind::reopen : BlockStep::Kind::open, slot, 0, block, 0, {}});
     open_blocks_[static_cast<size_t>(slot)] = static_cast<int32_t>(block);
     return slot;
 }
 
 void BlockTable::write(int64_t cell, int64_t row, std::vector<BlockStep> & steps) {
-    const int64_t  block = cell / kBlockTokens;
-    const int      token = static_cast<int>(cell % kBlockTokens);
-    const uint32_t bit   = 1u << token;
-    int            slot  = slot_of(block);
+    const int64_t block = cell / block_tokens_;
+    const int     token = static_cast<int>(cell % block_tokens_);
+    int           slot  = slot_of(block);
     if (slot < 0) {
         slot                               = take_slot(block, steps);
-        filled_[static_cast<size_t>(slot)] = valid(block) & (bit - 1u);
+        filled_[static_cast<size_t>(slot)] = before(valid(block), token);
     }
     const size_t s = static_cast<size_t>(slot);
-    steps.push_back({BlockStep::Kind::write, slot, token, block, row, 0});
-    filled_[s] |= bit;
-    valid_[static_cast<size_t>(block)] |= bit;
+    steps.push_back({BlockStep::Kind::write, slot, token, block, row, {}});
+    add(filled_[s], token);
+    add(valid_[static_cast<size_t>(block)], token);
     last_write_[s] = ++clock_;
-    if (filled_[s] == kAllTokens) seal(slot, steps);
+    bool full      = true;
+    for (int p = 0; p < block_tokens_ / kBlockTokens; ++p) full = full && filled_[s][static_cast<size_t>(p)] == 0xffffffffu;
+    if (full) seal(slot, steps);
 }
 
 }  // namespace kvt

@@ -53,11 +53,13 @@ public:
 private:
     uint8_t * tile(int64_t stream, int head, int64_t block) const;
     uint8_t * open_tile(int64_t stream, int slot, int head) const;
+    size_t    open_tile_bytes() const;
     bool      sealing() const { return shape_.format.store == Store::sealed_block; }
 
     CacheShape              shape_;
     const KernelTable *     kernels_;
     TileSpec                packed_, open_;
+    int                     block_tokens_;
     int64_t                 n_blocks_;
     uint8_t *               memory_;
     uint8_t *               open_memory_;

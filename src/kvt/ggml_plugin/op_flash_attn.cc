@@ -31,6 +31,7 @@ struct attention {
     int                  n_rows, n_row_chunks;  // per (stream, KV head)
     int64_t              n_splits;
     size_t               part_floats;  // one partial state: m, l, o of up to kMaxRows rows
+    size_t               q_floats;     // queries of one item
 };
 
 float op_float(const ggml_tensor * op, int i) {
@@ -75,6 +76,7 @@ Result<attention> describe(const ggml_tensor * op) {
     a.n_row_chunks = (a.n_rows + kMaxRows - 1) / kMaxRows;
     a.n_splits     = a.n_row_chunks == 1 ? (a.n_kv + kSplitCells - 1) / kSplitCells : 1;
     a.part_floats  = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dv) + 2);
+    a.q_floats     = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dk));
     return a;
 }
 
@@ -98,8 +100,9 @@ row_place place_of(const attention & a, int kv_head, int row) {
     return {row / a.gqa_ratio, kv_head * a.gqa_ratio + row % a.gqa_ratio};
 }
 
-size_t thread_floats(const attention & a) {
-    return static_cast<size_t>(kMaxRows) * static_cast<size_t>(a.dk) + a.part_floats + attend_scratch_floats(a.dk, a.dv);
+// Queries, one partial state, scratch of attend(): all multiples of 64 bytes because kMaxRows is one of 16.
+size_t thread_bytes(const attention & a) {
+    return (a.q_floats + a.part_floats) * sizeof(float) + attend_scratch_bytes(a.k->cache->spec(), a.v->cache->spec());
 }
 
 void finish_rows(const attention & a, const AttendState & state, int64_t stream, int kv_head, int first_row, int n_rows) {
@@ -117,12 +120,13 @@ void finish_rows(const attention & a, const AttendState & state, int64_t stream,
 }
 
 // One work item: a chunk of rows of one KV head over one part of the cells.
-void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64_t split, float * memory, float * part) {
+void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64_t split, uint8_t * memory, float * part) {
     const int first_row = chunk * kMaxRows;
     const int n_rows    = std::min(kMaxRows, a.n_rows - first_row);
-    float *   q         = memory;
-    float *   own_part  = q + static_cast<size_t>(kMaxRows) * static_cast<size_t>(a.dk);
-    float *   scratch   = own_part + a.part_floats;
+    float *   q         = reinterpret_cast<float *>(memory);
+    float *   own_part  = q + a.q_floats;
+    auto *    scratch   = reinterpret_cast<uint8_t *>(own_part + a.part_floats);
+    const int stride    = padded_dim(a.dk);
 
     const f16_t * mask[kMaxRows];
     float         slope[kMaxRows];
@@ -131,7 +135,7 @@ void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64
         const char *    src   = static_cast<const char *>(a.q->data) + static_cast<size_t>(place.token) * a.q->nb[1] +
                            static_cast<size_t>(place.head) * a.q->nb[2] + static_cast<size_t>(stream) * a.q->nb[3];
         const float * from = reinterpret_cast<const float *>(src);
-        for (int d = 0; d < a.dk; ++d) q[r * a.dk + d] = from[d] * a.scale;
+        for (int d = 0; d < stride; ++d) q[r * stride + d] = d < a.dk ? from[d] * a.scale : 0.0f;
         slope[r] = alibi_slope(a, place.head);
         if (a.mask != nullptr) {
             const char * row = static_cast<const char *>(a.mask->data) + static_cast<size_t>(place.token) * a.mask->nb[1] +
@@ -193,16 +197,14 @@ Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & sc
     const int64_t n_items     = a.n_streams * a.n_kv_heads * a.n_row_chunks * a.n_splits;
     const int64_t n_heads_all = a.n_streams * a.n_kv_heads;
     if (scratch.per_thread.size() < static_cast<size_t>(n_threads)) scratch.per_thread.resize(static_cast<size_t>(n_threads));
-    for (auto & memory : scratch.per_thread) {
-        if (memory.size() < thread_floats(a)) memory.resize(thread_floats(a));
-    }
+    for (auto & memory : scratch.per_thread) memory.reserve(thread_bytes(a));
     const bool split = a.n_splits > 1;
     if (split && scratch.parts.size() < static_cast<size_t>(n_items) * a.part_floats)
         scratch.parts.resize(static_cast<size_t>(n_items) * a.part_floats);
 
 #pragma omp parallel num_threads(n_threads)
     {
-        float * memory = scratch.per_thread[static_cast<size_t>(omp_get_thread_num())].data();
+        uint8_t * memory = scratch.per_thread[static_cast<size_t>(omp_get_thread_num())].data();
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < n_items; ++i) {
             // Causal prefill: late row chunks see the most cells, so they go first.

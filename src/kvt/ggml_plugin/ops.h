@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ggml.h"
+#include "kvt/base/aligned_buffer.h"
 #include "kvt/base/result.h"
 
 namespace kvt::plugin {
@@ -12,10 +13,10 @@ namespace kvt::plugin {
 
 // Memory reused from call to call, so that generation allocates nothing.
 struct op_scratch {
-    std::vector<int64_t>            cells;
-    std::vector<float>              rows;
-    std::vector<std::vector<float>> per_thread;
-    std::vector<float>              parts;
+    std::vector<int64_t>       cells;
+    std::vector<float>         rows;
+    std::vector<AlignedBuffer> per_thread;
+    std::vector<float>         parts;
 };
 
 bool   supports_set_rows(const ggml_tensor * op);

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <limits>
 
+#include "kvt/quant/tile.h"
+
 namespace kvt {
 
 namespace {
@@ -11,13 +13,32 @@ namespace {
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr f16_t kMaskHidden    = 0xfc00;  // -inf
 
-void decode_block(const KernelTable & kernels, const HeadTiles & head, int64_t block, float * out) {
+// One part of one tile, packed or open.
+struct Part {
+    const TileSpec * spec = nullptr;
+    const uint8_t *  tile = nullptr;
+    int              part = 0;
+};
+
+Part part_of(const HeadTiles & head, int64_t cell) {
+    const int64_t unit = cell / kBlockTokens, block = unit / head.packed->n_parts;
+    const int     part = static_cast<int>(unit % head.packed->n_parts);
     for (int s = 0; s < head.n_open; ++s) {
         if (head.open_blocks[s] == block) {
-            return kernels.decode(*head.open, head.open_tiles + static_cast<size_t>(s) * head.open_stride, out);
+            // An f16 tile of several parts is as many f16 tiles in a row.
+            const uint8_t * tile = head.open_tiles + static_cast<size_t>(s) * head.open_stride;
+            return {head.open, tile + static_cast<size_t>(part) * head.open->bytes, 0};
         }
     }
-    kernels.decode(*head.packed, head.tiles + static_cast<size_t>(block) * head.packed->bytes, out);
+    return {head.packed, head.tiles + static_cast<size_t>(block) * head.packed->bytes, part};
+}
+
+// The bytes of a part, to be fetched in `steps` steps. Its parameters come with the first part of a tile.
+Ahead ahead_of(const Part & p, int steps) {
+    const uint8_t * from  = p.tile + static_cast<size_t>(p.part) * p.spec->part_bytes;
+    const size_t    bytes = p.spec->n_parts == 1 ? p.spec->bytes : p.spec->part_bytes;
+    const int       lines = static_cast<int>((bytes + 63) / 64);
+    return {from, from + bytes, (lines + steps - 1) / steps};
 }
 
 enum class Visibility { none, some, all };
@@ -34,20 +55,60 @@ Visibility row_visibility(const f16_t * mask, int n) {
     return all != 0 ? Visibility::all : Visibility::some;
 }
 
+// Adds to each channel what values() left out.   constant [n_groups][16]
+void add_constants(const TileSpec & v, const float * constant, float * o) {
+    for (int d = 0; d < v.head_dim; d += v.group) {
+        float         sum   = 0;
+        const float * lanes = constant + d / v.group * 16;
+        for (int i = 0; i < 16; ++i) sum += lanes[i];
+        const int last = d + v.group < v.head_dim ? d + v.group : v.head_dim;
+        for (int i = d; i < last; ++i) o[i] += sum;
+    }
+}
+
 void cap_logits(float * scores, float cap) {
     for (int t = 0; t < kBlockTokens; ++t) scores[t] = cap * std::tanh(scores[t] / cap);
 }
+
+// How attend() divides its scratch.
+struct Scratch {
+    uint8_t * operand_k = nullptr;
+    uint8_t * operand_v = nullptr;
+    float *   scores    = nullptr;  // [kMaxRows][32]
+    int8_t *  parts     = nullptr;  // the integers of QueryRows
+    float *   step      = nullptr;
+    float *   shift     = nullptr;
+    float *   weight    = nullptr;
+    float *   constant  = nullptr;  // [kMaxRows][v.n_groups][16]
+    size_t    bytes     = 0;
+
+    static Scratch layout(uint8_t * memory, const TileSpec & k, const TileSpec & v) {
+        Scratch    s;
+        const auto take = [&](size_t n) {
+            uint8_t * const at = memory == nullptr ? nullptr : memory + s.bytes;
+            s.bytes += (n + 63) / 64 * 64;
+            return at;
+        };
+        const auto take_floats = [&](size_t n) { return reinterpret_cast<float *>(take(n * sizeof(float))); };
+        const auto n_rows      = static_cast<size_t>(kMaxRows);
+        s.operand_k            = take(operand_bytes(k.head_dim));
+        s.operand_v            = take(operand_bytes(v.head_dim));
+        s.scores               = take_floats(n_rows * kBlockTokens);
+        s.parts                = reinterpret_cast<int8_t *>(take(n_rows * 2 * static_cast<size_t>(k.stride)));
+        s.step                 = take_floats(n_rows);
+        s.shift                = take_floats(n_rows * static_cast<size_t>(k.n_groups));
+        s.weight               = take_floats(n_rows * static_cast<size_t>(k.n_groups));
+        s.constant             = take_floats(n_rows * static_cast<size_t>(v.n_groups) * 16);
+        return s;
+    }
+};
 
 // exp(a - b) for a <= b, and 1 if both are -inf.
 float rescale_factor(float a, float b) { return a == b ? 1.0f : std::exp(a - b); }
 
 }  // namespace
 
-size_t attend_scratch_floats(int head_dim_k, int head_dim_v) {
-    const size_t tile_k = static_cast<size_t>(head_dim_k) * kBlockTokens;
-    const size_t tile_v = static_cast<size_t>(padded_dim(head_dim_v)) * kBlockTokens;
-    return tile_k + tile_v + static_cast<size_t>(kMaxRows) * kBlockTokens;
-}
+size_t attend_scratch_bytes(const TileSpec & k, const TileSpec & v) { return Scratch::layout(nullptr, k, v).bytes; }
 
 void attend_init(const AttendState & state, int n_rows, int head_dim_v) {
     for (int r = 0; r < n_rows; ++r) {
@@ -58,14 +119,27 @@ void attend_init(const AttendState & state, int n_rows, int head_dim_v) {
 }
 
 void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & v, const AttendRows & rows, int64_t first_cell,
-            int64_t last_cell, const AttendState & state, float * scratch) {
-    const int  head_dim = k.packed->head_dim;
-    const int  stride_v = v.packed->stride;
-    float *    tile_k   = scratch;
-    float *    tile_v   = tile_k + static_cast<size_t>(head_dim) * kBlockTokens;
-    float *    scores   = tile_v + static_cast<size_t>(stride_v) * kBlockTokens;
+            int64_t last_cell, const AttendState & state, uint8_t * scratch_memory) {
+    const Scratch scratch  = Scratch::layout(scratch_memory, *k.packed, *v.packed);
+    const int     stride_k = k.packed->stride, stride_v = v.packed->stride, n_groups_k = k.packed->n_groups;
+    const int     n_constants = v.packed->n_groups * 16;  // per row
+    std::memset(scratch.constant, 0, sizeof(float) * static_cast<size_t>(rows.n_rows * n_constants));
     float      factor[kMaxRows];
     Visibility seen[kMaxRows];
+    // Integer queries of a per-channel format belong to one tile; those of other formats serve all of them.
+    const uint8_t * prepared_for[kMaxRows] = {};
+    const auto      query_rows             = [&](int first, int n) {
+        const ptrdiff_t at = first;
+        return QueryRows{n,
+                         stride_k,
+                         n_groups_k,
+                         rows.q + at * stride_k,
+                         scratch.parts + at * 2 * stride_k,
+                         scratch.step + at,
+                         scratch.shift + at * n_groups_k,
+                         scratch.weight + at * n_groups_k};
+    };
+    if (!k.packed->is_f16 && !k.packed->per_channel) kernels.prepare_queries(*k.packed, nullptr, query_rows(0, rows.n_rows));
 
     for (int64_t cell = first_cell; cell < last_cell; cell += kBlockTokens) {
         const int n   = last_cell - cell < kBlockTokens ? static_cast<int>(last_cell - cell) : kBlockTokens;
@@ -79,28 +153,61 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
         }
         if (!any) continue;
 
-        const int64_t block = cell / kBlockTokens;
-        decode_block(kernels, k, block, tile_k);
-        kernels.qk(rows.n_rows, head_dim, rows.q, head_dim, tile_k, scores);
-        for (int r = 0; r < rows.n_rows; ++r) {
-            float * row = scores + r * kBlockTokens;
-            if (rows.softcap != 0.0f) cap_logits(row, rows.softcap);
-            if (rows.mask != nullptr && seen[r] != Visibility::all) {
-                if (n == kBlockTokens) {
-                    kernels.add_mask(rows.mask[r] + cell, rows.slope != nullptr ? rows.slope[r] : 1.0f, row);
-                } else {
-                    f16_t padded[kBlockTokens];
-                    for (int t = 0; t < kBlockTokens; ++t) padded[t] = t < n ? rows.mask[r][cell + t] : kMaskHidden;
-                    kernels.add_mask(padded, rows.slope != nullptr ? rows.slope[r] : 1.0f, row);
-                }
-            } else {
-                for (int t = n; t < kBlockTokens; ++t) row[t] = kMinusInfinity;
-            }
-            factor[r] = kernels.softmax_step(row, state.m + r, state.l + r);
+        const Part      part_k = part_of(k, cell), part_v = part_of(v, cell);
+        const uint8_t * operand_k = kernels.unpack(*part_k.spec, part_k.tile, part_k.part, scratch.operand_k);
+        const uint8_t * operand_v = kernels.unpack(*part_v.spec, part_v.tile, part_v.part, scratch.operand_v);
+        Ahead           ahead_k, ahead_v;
+        if (cell + kBlockTokens < last_cell) {
+            ahead_k = ahead_of(part_of(k, cell + kBlockTokens), quads(k.packed->head_dim));
+            ahead_v = ahead_of(part_of(v, cell + kBlockTokens), quads(v.packed->head_dim));
         }
-        decode_block(kernels, v, block, tile_v);
-        kernels.pv(rows.n_rows, stride_v, scores, factor, tile_v, state.o);
+        // Only the rows that see the tile: sequences that share a cache are each a run of rows here.
+        for (int first = 0; first < rows.n_rows;) {
+            if (rows.mask != nullptr && seen[first] == Visibility::none) {
+                ++first;
+                continue;
+            }
+            int last = first + 1;
+            while (last < rows.n_rows && (rows.mask == nullptr || seen[last] != Visibility::none)) ++last;
+            const QueryRows run    = query_rows(first, last - first);
+            float *         scores = scratch.scores + static_cast<ptrdiff_t>(first) * kBlockTokens;
+            if (part_k.spec->per_channel) {
+                bool ready = true;
+                for (int r = first; r < last; ++r) ready = ready && prepared_for[r] == part_k.tile;
+                if (!ready) kernels.prepare_queries(*part_k.spec, part_k.tile, run);
+                for (int r = first; r < last; ++r) prepared_for[r] = part_k.tile;
+            }
+            kernels.scores(*part_k.spec, part_k.tile, operand_k, run, ahead_k, scores);
+            for (int r = first; r < last; ++r) {
+                float * row = scratch.scores + static_cast<ptrdiff_t>(r) * kBlockTokens;
+                if (rows.softcap != 0.0f) cap_logits(row, rows.softcap);
+                if (rows.mask != nullptr && seen[r] != Visibility::all) {
+                    const float slope = rows.slope != nullptr ? rows.slope[r] : 1.0f;
+                    if (n == kBlockTokens) {
+                        kernels.add_mask(rows.mask[r] + cell, slope, row);
+                    } else {
+                        f16_t padded[kBlockTokens];
+                        for (int t = 0; t < kBlockTokens; ++t) padded[t] = t < n ? rows.mask[r][cell + t] : kMaskHidden;
+                        kernels.add_mask(padded, slope, row);
+                    }
+                } else {
+                    for (int t = n; t < kBlockTokens; ++t) row[t] = kMinusInfinity;
+                }
+                factor[r] = kernels.softmax_step(row, state.m + r, state.l + r);
+            }
+            float * constant = scratch.constant + static_cast<ptrdiff_t>(first) * n_constants;
+            kernels.values(*part_v.spec, part_v.tile, operand_v, last - first, scores, factor + first, ahead_v,
+                           state.o + static_cast<ptrdiff_t>(first) * stride_v, constant);
+            if (part_v.spec->is_f16 && !v.packed->is_f16) {
+                for (int r = first; r < last; ++r, constant += n_constants) {
+                    for (int i = 0; i < n_constants; ++i) constant[i] *= factor[r];
+                }
+            }
+            first = last;
+        }
     }
+    for (int r = 0; r < rows.n_rows && !v.packed->is_f16; ++r)
+        add_constants(*v.packed, scratch.constant + r * n_constants, state.o + r * stride_v);
 }
 
 void attend_merge(const AttendState & state, const AttendState & other, int n_rows, int head_dim_v) {

@@ -2,7 +2,7 @@
 //
 //   o[r] = sum_t softmax_t(scale * q[r] . k[t] + slope[r] * mask[r][t]) v[t]      (softcap: logits become cap * tanh(logit /
 //   cap))
-// Keys and values are decoded tile by tile into scratch that stays in L1/L2; a full copy of the cache never exists.
+// Codes are unpacked tile by tile into scratch that stays in L1; a full copy of the cache never exists.
 // Source: online softmax as in FlashAttention (arXiv 2205.14135), split over the KV range with a final merge.
 #pragma once
 
@@ -16,10 +16,11 @@ namespace kvt {
 
 constexpr int kMaxRows = 64;  // query rows of one call: 64 x 128 floats of q and of o are 64 KiB, a small part of L2
 
-// Where tile `block` of one (stream, KV head) is. A block open at 16 bits overrides the packed tile.
+// Where tile `block` of one (stream, KV head) is; a block is the 32 * packed->n_parts cells of a tile. A block open at 16 bits
+// overrides the packed tile.
 struct HeadTiles {
     const TileSpec * packed      = nullptr;
-    const TileSpec * open        = nullptr;  // f16
+    const TileSpec * open        = nullptr;  // f16; an open tile has as many parts as a packed one
     const uint8_t *  tiles       = nullptr;  // [n_blocks] packed->bytes
     const int32_t *  open_blocks = nullptr;  // [n_open] block number held by each open slot, -1 if free
     const uint8_t *  open_tiles  = nullptr;  // slot s at open_tiles + s * open_stride
@@ -29,7 +30,7 @@ struct HeadTiles {
 
 struct AttendRows {
     int                   n_rows  = 0;        // 1 .. kMaxRows
-    const float *         q       = nullptr;  // [n_rows][head_dim_k], already multiplied by the logit scale
+    const float *         q       = nullptr;  // [n_rows][padded_dim(head_dim_k)], times the logit scale, zero past head_dim_k
     const f16_t * const * mask    = nullptr;  // [n_rows] rows of n_cells f16, or null: all cells visible
     const float *         slope   = nullptr;  // [n_rows] ALiBi slopes; null: 1
     float                 softcap = 0;        // 0: none
@@ -42,14 +43,14 @@ struct AttendState {
     float * o = nullptr;  // [n_rows][padded_dim(head_dim_v)]
 };
 
-// Floats of scratch that attend() needs.
-size_t attend_scratch_floats(int head_dim_k, int head_dim_v);
+// Bytes of scratch that attend() needs for these formats, 64-byte aligned.
+size_t attend_scratch_bytes(const TileSpec & k, const TileSpec & v);
 
 void attend_init(const AttendState & state, int n_rows, int head_dim_v);
 
 // Adds cells first_cell .. last_cell-1 (first_cell a multiple of 32) to the state. Cells are masked out past last_cell.
 void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & v, const AttendRows & rows, int64_t first_cell,
-            int64_t last_cell, const AttendState & state, float * scratch);
+            int64_t last_cell, const AttendState & state, uint8_t * scratch);
 
 // state += other (the merge of two parts of the KV range).
 void attend_merge(const AttendState & state, const AttendState & other, int n_rows, int head_dim_v);

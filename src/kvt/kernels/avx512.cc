@@ -2,12 +2,14 @@
 #include "kvt/kernels/kernel_table.h"
 #include "kvt/kernels/simd_avx512.h"
 #include "kvt/kernels/encode-inl.h"
-#include "kvt/kernels/decode-inl.h"
-#include "kvt/kernels/attend-inl.h"
+#include "kvt/kernels/unpack-inl.h"
+#include "kvt/kernels/scores-inl.h"
+#include "kvt/kernels/softmax-inl.h"
+#include "kvt/kernels/values-inl.h"
 
 namespace kvt {
 
-const KernelTable kKernelsAvx512 = {Isa::avx512, encode_token_simd, encode_tile_simd, decode_simd,
-                                    qk_simd,     softmax_step_simd, add_mask_simd,    pv_simd};
+const KernelTable kKernelsAvx512 = {Isa::avx512, encode_token_simd, encode_tile_simd, unpack_simd, prepare_queries_simd,
+                                    scores_simd, softmax_step_simd, add_mask_simd,    values_simd};
 
 }  // namespace kvt

@@ -68,39 +68,48 @@ inline void quantize_group(const float * x, int n, const StoredParams & p, int b
     }
 }
 
-// One token of a key tile: each 32-bit word belongs to this token alone, so words are built whole.
-inline void place_key_codes(const TileSpec & spec, int t, const uint8_t * codes, uint8_t * tile) {
-    const int quads = (spec.head_dim + 3) / 4;
-    for (int first = 0, word_row = 0; first < quads; first += spec.planes, ++word_row) {
+// One plane of one token of a key tile: each 32-bit word belongs to this token alone, so words are built whole.
+//   from  bit of the code where the plane starts
+inline void place_key_plane(int head_dim, int t, const uint8_t * codes, int from, int bits, uint8_t * plane) {
+    const int      quads = (head_dim + 3) / 4, sharing = 8 / bits;
+    const uint32_t mask = ((1u << bits) - 1u) * 0x01010101u;
+    for (int first = 0, word_row = 0; first < quads; first += sharing, ++word_row) {
         uint32_t word = 0;
-        for (int p = 0; p < spec.planes && first + p < quads; ++p) {
+        for (int p = 0; p < sharing && first + p < quads; ++p) {
             uint32_t four;
             __builtin_memcpy(&four, codes + 4 * (first + p), 4);
-            word |= four << (p * spec.bits);
+            word |= (four >> from & mask) << (p * bits);
         }
-        __builtin_memcpy(tile + (static_cast<size_t>(word_row) * 32 + static_cast<size_t>(t)) * 4, &word, 4);
+        __builtin_memcpy(plane + (static_cast<size_t>(word_row) * 32 + static_cast<size_t>(t)) * 4, &word, 4);
     }
 }
 
-// One token of a value tile: its codes are bytes (or parts of bytes) four apart.
-inline void place_value_codes(const TileSpec & spec, int t, const uint8_t * codes, uint8_t * tile) {
-    const int quad  = t / 4;
-    const int shift = (quad % spec.planes) * spec.bits;
-    uint8_t * row   = tile + static_cast<size_t>(quad / spec.planes) * static_cast<size_t>(spec.head_dim) * 4 + t % 4;
-    if (spec.bits == 8) {
-        for (int d = 0; d < spec.head_dim; ++d) row[4 * d] = codes[d];
+// One plane of one token of a value tile: its codes are bytes (or parts of bytes) four apart.
+inline void place_value_plane(int head_dim, int t, const uint8_t * codes, int from, int bits, uint8_t * plane) {
+    const int quad = t / 4, sharing = 8 / bits, shift = quad % sharing * bits, mask = (1 << bits) - 1;
+    uint8_t * row = plane + static_cast<size_t>(quad / sharing) * static_cast<size_t>(head_dim) * 4 + t % 4;
+    if (bits == 8) {
+        for (int d = 0; d < head_dim; ++d) row[4 * d] = codes[d];
         return;
     }
-    const int keep = ~(((1 << spec.bits) - 1) << shift);
-    for (int d = 0; d < spec.head_dim; ++d) row[4 * d] = static_cast<uint8_t>((row[4 * d] & keep) | (codes[d] << shift));
+    const int keep = ~(mask << shift);
+    for (int d = 0; d < head_dim; ++d)
+        row[4 * d] = static_cast<uint8_t>((row[4 * d] & keep) | ((codes[d] >> from & mask) << shift));
 }
 
+inline void place_codes(const TileSpec & spec, int t, const uint8_t * codes, uint8_t * tile) {
+    const auto place = spec.side == Side::key ? place_key_plane : place_value_plane;
+    place(spec.head_dim, t, codes, 0, spec.low_bits, tile);
+    if (spec.high_bits > 0) place(spec.head_dim, t, codes, spec.low_bits, spec.high_bits, tile + spec.high_at);
+}
+
+// Token t of an f16 tile of any number of parts.
 Encoded encode_f16_token(const TileSpec & spec, int t, const float * row, uint8_t * tile) {
-    uint16_t *   cells = reinterpret_cast<uint16_t *>(tile);
-    const size_t step  = spec.side == Side::key ? 32 : 1;
-    const size_t origin =
-        spec.side == Side::key ? static_cast<size_t>(t) : static_cast<size_t>(t) * static_cast<size_t>(spec.head_dim);
-    bool finite = true;
+    uint16_t * cells = reinterpret_cast<uint16_t *>(tile) + static_cast<size_t>(t / 32) * 32 * static_cast<size_t>(spec.head_dim);
+    const size_t token  = static_cast<size_t>(t % 32);
+    const size_t step   = spec.side == Side::key ? 32 : 1;
+    const size_t origin = spec.side == Side::key ? token : token * static_cast<size_t>(spec.head_dim);
+    bool         finite = true;
     for (int d = 0; d < spec.head_dim; ++d) {
         const uint16_t half                           = static_cast<uint16_t>(_cvtss_sh(row[d], _MM_FROUND_TO_NEAREST_INT));
         finite                                        = finite && (half & 0x7c00) != 0x7c00;
@@ -124,57 +133,65 @@ Encoded encode_token_simd(const TileSpec & spec, int t, const float * row, uint8
         quantize_group(row + first, n, p, spec.bits, codes + first);
     }
     for (int d = spec.head_dim; d % 4 != 0; ++d) codes[d] = 0;
-    if (spec.side == Side::key) {
-        place_key_codes(spec, t, codes, tile);
-    } else {
-        place_value_codes(spec, t, codes, tile);
-    }
+    place_codes(spec, t, codes, tile);
     return result;
 }
 
-// A full per-channel key block, four channels (one quad of words) at a time.
+// A full per-channel key block of spec.n_parts parts. Channels are quantized one after the other; the codes of the four of a
+// quad meet in 32-bit words, which are then cut into planes.
 Encoded encode_channels_simd(const TileSpec & spec, const uint16_t * src, uint8_t * tile) {
-    constexpr int kVecs  = 32 / kLanes;
-    const F       top    = set1(static_cast<float>((1 << spec.bits) - 1));
-    const int     quads  = (spec.head_dim + 3) / 4;
-    Encoded       result = Encoded::ok;
-    for (int first = 0, word_row = 0; first < quads; first += spec.planes, ++word_row) {
-        I words[kVecs];
-        for (int v = 0; v < kVecs; ++v) words[v] = zero_words();
-        for (int p = 0; p < spec.planes && first + p < quads; ++p) {
-            for (int j = 0; j < 4 && 4 * (first + p) + j < spec.head_dim; ++j) {
-                const int d = 4 * (first + p) + j;
-                float     x[32];
-                for (int v = 0; v < kVecs; ++v) store(x + v * kLanes, load_f16(src + d * 32 + v * kLanes));
-                const StoredParams params = store_params(scan_group(x, 32), spec.bits);
-                if (!params.finite) result = Encoded::not_finite;
-                const size_t at = 2 * static_cast<size_t>(d);
-                __builtin_memcpy(tile + spec.scales_at + at, &params.s16, 2);
-                __builtin_memcpy(tile + spec.offsets_at + at, &params.z16, 2);
-                if (params.s == 0.0f) continue;
-                for (int v = 0; v < kVecs; ++v) {
-                    const I code = quantize(load(x + v * kLanes), set1(params.s), set1(params.z), top);
-                    words[v]     = bit_or(words[v], shift_left(code, 8 * j + p * spec.bits));
-                }
+    constexpr int kVecs    = 32 / kLanes;
+    constexpr int kMaxVecs = kMaxParts * kVecs;
+    const F       top      = set1(static_cast<float>((1 << spec.bits) - 1));
+    const int     quads = (spec.head_dim + 3) / 4, n_vecs = spec.n_parts * kVecs;
+    const size_t  part_halves = static_cast<size_t>(spec.head_dim) * 32;
+    Encoded       result      = Encoded::ok;
+    __builtin_memset(tile, 0, spec.bytes);
+    for (int quad = 0; quad < quads; ++quad) {
+        I words[kMaxVecs];
+        for (int v = 0; v < n_vecs; ++v) words[v] = zero_words();
+        for (int j = 0; j < 4 && 4 * quad + j < spec.head_dim; ++j) {
+            const int d = 4 * quad + j;
+            float     x[kMaxVecs * kLanes];
+            for (int v = 0; v < n_vecs; ++v)
+                store(x + v * kLanes, load_f16(src + static_cast<size_t>(v / kVecs) * part_halves + d * 32 + v % kVecs * kLanes));
+            const StoredParams params = store_params(scan_group(x, n_vecs * kLanes), spec.bits);
+            if (!params.finite) result = Encoded::not_finite;
+            const size_t at = 2 * static_cast<size_t>(d);
+            __builtin_memcpy(tile + spec.scales_at + at, &params.s16, 2);
+            __builtin_memcpy(tile + spec.offsets_at + at, &params.z16, 2);
+            if (params.s == 0.0f) continue;
+            for (int v = 0; v < n_vecs; ++v) {
+                const I code = quantize(load(x + v * kLanes), set1(params.s), set1(params.z), top);
+                words[v]     = bit_or(words[v], shift_left(code, 8 * j));
             }
         }
-        for (int v = 0; v < kVecs; ++v)
-            store_words(tile + static_cast<size_t>(word_row) * 128 + static_cast<size_t>(v) * kLanes * 4, words[v]);
+        const auto put = [&](int from, int bits, size_t plane_at) {
+            const int sharing = 8 / bits, mask = ((1 << bits) - 1) * 0x01010101;
+            for (int v = 0; v < n_vecs; ++v) {
+                uint8_t * to = tile + static_cast<size_t>(v / kVecs) * spec.part_bytes + plane_at +
+                               static_cast<size_t>(quad / sharing) * 128 + static_cast<size_t>(v % kVecs) * kLanes * 4;
+                const I bits_of = shift_left(bit_and(shift_right(words[v], from), mask), quad % sharing * bits);
+                store_words(to, bit_or(load_words(to), bits_of));
+            }
+        };
+        put(0, spec.low_bits, 0);
+        if (spec.high_bits > 0) put(spec.low_bits, spec.high_bits, spec.high_at);
     }
-    const size_t used = spec.offsets_at + 2 * static_cast<size_t>(spec.head_dim);
-    __builtin_memset(tile + used, 0, spec.bytes - used);
     return result;
 }
 
-Encoded encode_tile_simd(const TileSpec & spec, const uint16_t * src, uint32_t valid, uint8_t * tile) {
-    if (spec.per_channel && valid == 0xffffffffu) return encode_channels_simd(spec, src, tile);
+Encoded encode_tile_simd(const TileSpec & spec, const uint16_t * src, const uint32_t * valid, uint8_t * tile) {
+    bool full = true;
+    for (int i = 0; i < spec.n_parts; ++i) full = full && valid[i] == 0xffffffffu;
+    if (spec.per_channel && full) return encode_channels_simd(spec, src, tile);
     // Partly filled blocks are rare (a block evicted early): the specification itself serves them.
     if (spec.per_channel || spec.side == Side::key) return encode_tile(spec.format, spec.side, spec.head_dim, src, valid, tile);
     __builtin_memset(tile, 0, spec.bytes);
     float   row[1024 + 16];
     Encoded result = Encoded::ok;
     for (int t = 0; t < 32; ++t) {
-        if ((valid >> t & 1u) == 0) continue;
+        if ((valid[0] >> t & 1u) == 0) continue;
         const uint16_t * halves = src + static_cast<size_t>(t) * static_cast<size_t>(spec.head_dim);
         int              d      = 0;
         for (; d + kLanes <= spec.head_dim; d += kLanes) store(row + d, load_f16(halves + d));

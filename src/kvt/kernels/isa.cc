@@ -16,6 +16,12 @@ bool has_f16c() {
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
+
+// Nor this one: CPUID leaf 7, subleaf 1, EAX bit 4.
+bool has_avxvnni() {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
+}
 #endif
 
 std::vector<Isa> detect() {
@@ -25,8 +31,10 @@ std::vector<Isa> detect() {
     const bool avx2 =
         __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c() && __builtin_cpu_supports("bmi2");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512vnni");
     if (avx2) found.push_back(Isa::avx2);
+    if (avx2 && has_avxvnni()) found.push_back(Isa::avxvnni);
     if (avx512) found.push_back(Isa::avx512);
 #endif
     return found;
@@ -40,6 +48,8 @@ std::string_view isa_name(Isa isa) {
             return "scalar";
         case Isa::avx2:
             return "avx2";
+        case Isa::avxvnni:
+            return "avxvnni";
         case Isa::avx512:
             break;
     }

@@ -11,8 +11,9 @@ namespace kvt {
 
 // --- Interface ---
 
-// Clusters of features that occur together: avx2 = AVX2 + FMA + F16C + BMI2, avx512 = F + BW + DQ + VL on top.
-enum class Isa : uint8_t { scalar, avx2, avx512 };
+// Clusters of features that occur together: avx2 = AVX2 + FMA + F16C + BMI2; avxvnni = avx2 + AVX-VNNI (256-bit u8 x s8 dots);
+// avx512 = avx2 + F + BW + DQ + VL + VNNI.
+enum class Isa : uint8_t { scalar, avx2, avxvnni, avx512 };
 
 std::string_view isa_name(Isa isa);
 

@@ -8,12 +8,16 @@ TileSpec make_tile_spec(const Format & format, Side side, int head_dim) {
     spec.side        = side;
     spec.bits        = format.bits;
     spec.is_f16      = format.codec == Codec::f16;
-    spec.planes      = spec.is_f16 ? 1 : 8 / format.bits;
+    spec.low_bits    = spec.is_f16 ? 0 : low_plane_bits(format.bits);
+    spec.high_bits   = spec.is_f16 ? 0 : high_plane_bits(format.bits);
     spec.head_dim    = head_dim;
     spec.stride      = padded_dim(head_dim);
     spec.per_channel = !spec.is_f16 && format.axis == Axis::per_channel;
     spec.group       = spec.is_f16 || spec.per_channel ? head_dim : format.group;
     spec.n_groups    = (head_dim + spec.group - 1) / spec.group;
+    spec.n_parts     = spec.is_f16 ? 1 : tile_parts(format);
+    spec.part_bytes  = part_bytes(format, side, head_dim);
+    spec.high_at     = plane_bytes(spec.low_bits, side, head_dim);
     spec.scales_at   = tile_scales_at(format, side, head_dim);
     spec.offsets_at  = tile_offsets_at(format, side, head_dim);
     spec.bytes       = tile_bytes(format, side, head_dim);
@@ -27,6 +31,8 @@ const KernelTable * kernel_table(Isa isa) {
 #if defined(__x86_64__)
         case Isa::avx2:
             return &kKernelsAvx2;
+        case Isa::avxvnni:
+            return &kKernelsAvxVnni;
         case Isa::avx512:
             return &kKernelsAvx512;
 #else

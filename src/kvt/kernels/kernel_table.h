@@ -1,7 +1,9 @@
 // The hot loops of one ISA as a table of function pointers, chosen once. Raw pointers in and out; nothing allocates or fails.
 //
-// All kernels work on one tile (32 cells of one KV head, quant/tile.h). Encoding and decoding give the same bits on every
-// ISA; qk, softmax and pv differ in the order of float additions.
+// All kernels work on 32 cells of one KV head: a tile, or one part of a tile that spans more tokens (quant/tile.h). Attention
+// multiplies codes as integers: queries and softmax weights are rounded to kQueryLimit and kWeightLimit steps of their largest
+// element (docs/design/0004-integer-attention.md). Encoding, unpacking and this rounding give the same bits on every ISA; float
+// sums differ in their order only. The scalar table is the specification.
 #pragma once
 
 #include <cstddef>
@@ -15,38 +17,78 @@ namespace kvt {
 // --- Interface ---
 
 // Geometry of a tile, worked out once per tensor. Plain data: ISA files must not call inline functions of shared headers,
-// because the linker may keep their copy compiled with wide instructions for everybody (docs/design/dispatch.md).
+// because the linker may keep their copy compiled with wide instructions for everybody (docs/design/0001-dispatch.md).
 struct TileSpec {
     Format format;
     Side   side        = Side::key;
     int    bits        = 16;
-    int    planes      = 1;  // quads that share a byte: 8 / bits
+    int    low_bits    = 8;  // bits of a code in the low plane and in the high plane (0: none), quant/tile.h
+    int    high_bits   = 0;
     int    head_dim    = 0;
-    int    stride      = 0;  // floats between rows of a decoded value tile: head_dim rounded up to 16
+    int    stride      = 0;  // floats between rows of queries and of outputs: head_dim rounded up to 16
+    int    n_parts     = 1;  // parts of 32 tokens in a tile
     int    group       = 0;  // channels per group (per_token)
     int    n_groups    = 0;  // groups per token (per_token)
     bool   is_f16      = true;
     bool   per_channel = false;
+    size_t part_bytes = 0, high_at = 0;  // codes of one part; where its high plane starts
     size_t scales_at = 0, offsets_at = 0, bytes = 0;
 };
 
 TileSpec make_tile_spec(const Format & format, Side side, int head_dim);
 
+constexpr int kMaxParts = 4;  // per-channel groups span at most 128 tokens
+
 constexpr int padded_dim(int head_dim) { return (head_dim + 15) / 16 * 16; }
+
+// Query rows of one KV head: floats, and the integers that u8 x s8 dot products take. All memory is the caller's.
+//   q'[d] = q[d] * s[d] (per_channel) or q[d]   is rounded to i[d] * step with i = 64 * high + low
+//   score[t] = sum over groups g of  s[t,g] * (step * sum_d i[d] code[t,d] + shift[g]) + z[t,g] * weight[g]
+// with s = 1, z = 0 and one group for per_channel formats. `shift` corrects the rounding of q at the middle code, so that the
+// remaining error multiplies code - middle.
+struct QueryRows {
+    int           n_rows = 0, stride = 0, max_groups = 1;
+    const float * q      = nullptr;  // [n_rows][stride], already scaled, zero past head_dim
+    int8_t *      parts  = nullptr;  // [n_rows][2][stride] low, high
+    float *       step   = nullptr;  // [n_rows]
+    float *       shift  = nullptr;  // [n_rows][max_groups]
+    float *       weight = nullptr;  // [n_rows][max_groups]
+};
+
+// Steps of the largest element. 13 bits of q and 12 bits of softmax weights: with 8-bit codes the rounding of q adds less than
+// 1 % to the variance of the format's own error. Parts stay within 63, so that pairs of u8 x s8 products fit 16 bits (AVX2).
+constexpr int kQueryLimit       = 63 * 64 + 31;
+constexpr int kQueryLimitNarrow = 127;  // one part, for codes of up to kNarrowBits bits: 1 to 5 % of the format's variance
+constexpr int kNarrowBits       = 5;
+constexpr int kWeightLimit      = 63 * 64 + 63;
+
+// Memory that will be needed soon: kernels fetch it into the cache line by line between their own work. A burst of prefetches
+// before the work instead fills the core's miss buffers and stalls it: 25 % slower from memory (docs/design/0004).
+struct Ahead {
+    const uint8_t * at    = nullptr;
+    const uint8_t * end   = nullptr;
+    int             lines = 0;  // per step of the kernel's inner loop
+};
 
 struct KernelTable {
     Isa isa;
 
-    // As quant/codec.h, same bits.
+    // As quant/codec.h, same bytes.
     Encoded (*encode_token)(const TileSpec & spec, int t, const float * row, uint8_t * tile);
-    Encoded (*encode_tile)(const TileSpec & spec, const f16_t * src, uint32_t valid, uint8_t * tile);
+    Encoded (*encode_tile)(const TileSpec & spec, const f16_t * src, const uint32_t * valid, uint8_t * tile);
 
-    // out  keys [head_dim][32], values [32][spec.stride]; value columns past head_dim hold unspecified finite numbers
-    //      (NaN if the tile's last group is NaN). May read up to 64 bytes past the tile.
-    void (*decode)(const TileSpec & spec, const uint8_t * tile, float * out);
+    // Makes part `part` of a tile ready for scores() and values(): codes as an 8-bit tile stores them, f16 as f32 (keys
+    // [head_dim][32], values [32][stride]). The result is in `scratch` (operand_bytes()) or in the tile itself. May read up to 64
+    // bytes past the tile; what stands past head_dim is unspecified.
+    const uint8_t * (*unpack)(const TileSpec & spec, const uint8_t * tile, int part, uint8_t * scratch);
 
-    // scores[r][t] = sum over d of q[r][d] * k[d][t]      q [n_rows][q_stride], k [head_dim][32], scores [n_rows][32]
-    void (*qk)(int n_rows, int head_dim, const float * q, int q_stride, const float * k, float * scores);
+    // Fills parts, step, shift and weight of the rows. per_channel formats need it for each tile, others once (tile may be
+    // null).
+    void (*prepare_queries)(const TileSpec & spec, const uint8_t * tile, const QueryRows & rows);
+
+    // scores[r][t] = q[r] . k[t]      scores [n_rows][32]
+    void (*scores)(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, const QueryRows & rows, Ahead & ahead,
+                   float * scores);
 
     // One step of the online softmax for one row of 32 scores (already masked): m is the running maximum, l the running sum.
     //   scores become exp(score - new m); returns the factor exp(old m - new m) for the row's accumulator (1 if all are -inf).
@@ -55,10 +97,16 @@ struct KernelTable {
     // Adds mask[0..31] (f16) times slope to scores; a score whose mask is -inf becomes -inf whatever it was.
     void (*add_mask)(const f16_t * mask, float slope, float * scores);
 
-    // acc[r][d] = acc[r][d] * factor[r] + sum over t of p[r][t] * v[t][d]     p [n_rows][32], v [32][stride], acc
-    // [n_rows][stride]
-    void (*pv)(int n_rows, int stride, const float * p, const float * factor, const float * v, float * acc);
+    // acc[r][d] = acc[r][d] * factor[r] + sum over t of p[r][t] * v[t][d]     p [n_rows][32] >= 0, acc [n_rows][spec.stride];
+    // columns past head_dim hold unspecified numbers. A token whose p is 0 takes no part, whatever its value is.
+    // The offsets' share of the sum may go to `constant` [n_rows][spec.n_groups][16] instead, scaled by factor too: the sum of
+    // its 16 lanes is what is then missing in each channel of the group. f16 tiles leave it alone.
+    void (*values)(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, int n_rows, const float * p,
+                   const float * factor, Ahead & ahead, float * acc, float * constant);
 };
+
+// Bytes of scratch that unpack() needs: 32 tokens as f32, and what vector stores write past the end.
+constexpr size_t operand_bytes(int head_dim) { return size_t(kBlockTokens) * size_t(padded_dim(head_dim)) * 4 + 64; }
 
 // Null if the ISA is not part of this build.
 const KernelTable * kernel_table(Isa isa);
@@ -66,6 +114,7 @@ const KernelTable * kernel_table(Isa isa);
 extern const KernelTable kKernelsScalar;
 #if defined(__x86_64__)
 extern const KernelTable kKernelsAvx2;
+extern const KernelTable kKernelsAvxVnni;
 extern const KernelTable kKernelsAvx512;
 #endif
 

@@ -1,36 +1,122 @@
-// The scalar table: plain loops over the specification of quant/codec.h. Never optimised; what every other ISA is tested against.
+// The scalar table: plain loops, never optimised; the specification that every other ISA is tested against. Encoding, unpacking
+// and rounding to integers give the same bits everywhere, float sums differ in their order only.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "kvt/kernels/kernel_table.h"
+#include "kvt/quant/tile.h"
 
 namespace kvt {
 
 namespace {
 
+float half_at(const uint8_t * p) {
+    f16_t h;
+    std::memcpy(&h, p, sizeof h);
+    return f16_to_f32(h);
+}
+
+float scale_at(const TileSpec & spec, const uint8_t * tile, int index) {
+    return half_at(tile + spec.scales_at + 2 * static_cast<size_t>(index));
+}
+float offset_at(const TileSpec & spec, const uint8_t * tile, int index) {
+    return half_at(tile + spec.offsets_at + 2 * static_cast<size_t>(index));
+}
+
 Encoded encode_token_scalar(const TileSpec & spec, int t, const float * row, uint8_t * tile) {
     return encode_token(spec.format, spec.side, spec.head_dim, t, row, tile);
 }
 
-Encoded encode_tile_scalar(const TileSpec & spec, const f16_t * src, uint32_t valid, uint8_t * tile) {
+Encoded encode_tile_scalar(const TileSpec & spec, const f16_t * src, const uint32_t * valid, uint8_t * tile) {
     return encode_tile(spec.format, spec.side, spec.head_dim, src, valid, tile);
 }
 
-void decode_scalar(const TileSpec & spec, const uint8_t * tile, float * out) {
-    if (spec.side == Side::key) return decode_tile(spec.format, spec.side, spec.head_dim, tile, out);
+// Codes as an 8-bit tile stores them; f16 parts as floats, keys [head_dim][32], values [32][stride].
+const uint8_t * unpack_scalar(const TileSpec & spec, const uint8_t * tile, int part, uint8_t * scratch) {
+    const uint8_t * codes = tile + static_cast<size_t>(part) * spec.part_bytes;
+    if (spec.is_f16) {
+        float * out = reinterpret_cast<float *>(scratch);
+        for (int t = 0; t < kBlockTokens; ++t) {
+            for (int d = 0; d < spec.head_dim; ++d) {
+                const float x = half_at(codes + 2 * f16_place(spec.side, spec.head_dim, t, d));
+                out[spec.side == Side::key ? d * kBlockTokens + t : t * spec.stride + d] = x;
+            }
+        }
+        return scratch;
+    }
+    if (spec.bits == 8) return codes;
+    const Format bytes{Codec::int_asym, 8, Axis::per_token, Store::on_write, spec.format.group};
+    std::memset(scratch, 0, operand_bytes(spec.head_dim) / 4);  // codes past head_dim are 0
     for (int t = 0; t < kBlockTokens; ++t) {
-        float * row = out + static_cast<ptrdiff_t>(t) * spec.stride;
-        decode_token(spec.format, spec.side, spec.head_dim, t, tile, row);
-        for (int d = spec.head_dim; d < spec.stride; ++d) row[d] = 0.0f;
+        for (int d = 0; d < spec.head_dim; ++d) {
+            scratch[code_place(bytes, spec.side, spec.head_dim, t, d, Plane::low).byte] =
+                static_cast<uint8_t>(code_at(spec.format, spec.side, spec.head_dim, part * kBlockTokens + t, d, tile));
+        }
+    }
+    return scratch;
+}
+
+void prepare_queries_scalar(const TileSpec & spec, const uint8_t * tile, const QueryRows & rows) {
+    if (spec.is_f16) return;
+    const bool  narrow   = spec.bits <= kNarrowBits;
+    const float limit    = static_cast<float>(narrow ? kQueryLimitNarrow : kQueryLimit);
+    const float middle   = 0.5f * static_cast<float>((1 << spec.bits) - 1);
+    const int   n_groups = spec.per_channel ? 1 : spec.n_groups, group = spec.per_channel ? spec.head_dim : spec.group;
+    for (int r = 0; r < rows.n_rows; ++r) {
+        const float * q = rows.q + static_cast<ptrdiff_t>(r) * rows.stride;
+        float         x[1024], largest = 0, constant = 0;
+        for (int d = 0; d < spec.head_dim; ++d) {
+            x[d]    = spec.per_channel ? q[d] * scale_at(spec, tile, d) : q[d];
+            largest = std::abs(x[d]) > largest ? std::abs(x[d]) : largest;  // NaN does not count, it returns through `constant`
+            constant += q[d] * (spec.per_channel ? offset_at(spec, tile, d) : 0.0f);
+        }
+        const float inverse = largest > 0.0f ? limit / largest : 0.0f;
+        int8_t *    low     = rows.parts + static_cast<ptrdiff_t>(r) * 2 * rows.stride;
+        rows.step[r]        = largest / limit;
+        std::memset(low, 0, 2 * static_cast<size_t>(rows.stride));
+        for (int g = 0; g < n_groups; ++g) {
+            float rest = 0, sum = 0;
+            for (int d = g * group; d < std::min((g + 1) * group, spec.head_dim); ++d) {
+                const float i        = std::nearbyint(x[d] * inverse);
+                const int   whole    = std::isfinite(i) ? static_cast<int>(i) : 0;
+                const int   high     = narrow ? 0 : (whole + 32) >> 6;
+                low[d]               = static_cast<int8_t>(whole - 64 * high);
+                low[rows.stride + d] = static_cast<int8_t>(high);
+                rest += x[d] - i * rows.step[r];
+                sum += x[d];
+            }
+            rows.shift[r * rows.max_groups + g]  = constant + middle * rest;
+            rows.weight[r * rows.max_groups + g] = sum;
+        }
     }
 }
 
-void qk_scalar(int n_rows, int head_dim, const float * q, int q_stride, const float * k, float * scores) {
-    for (int r = 0; r < n_rows; ++r) {
+void scores_scalar(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, const QueryRows & rows, Ahead &,
+                   float * scores) {
+    const float * k        = reinterpret_cast<const float *>(operand);  // of f16 parts
+    const int     n_groups = spec.is_f16 || spec.per_channel ? 1 : spec.n_groups;
+    const int     group    = n_groups == 1 ? spec.head_dim : spec.group;
+    for (int r = 0; r < rows.n_rows; ++r) {
+        const int8_t * low = rows.parts + static_cast<ptrdiff_t>(r) * 2 * rows.stride;
         for (int t = 0; t < kBlockTokens; ++t) {
-            float sum = 0.0f;
-            for (int d = 0; d < head_dim; ++d) sum += q[r * q_stride + d] * k[d * kBlockTokens + t];
+            float sum = 0;
+            if (spec.is_f16) {
+                for (int d = 0; d < spec.head_dim; ++d) sum += rows.q[r * rows.stride + d] * k[d * kBlockTokens + t];
+            }
+            for (int g = 0; g < n_groups && !spec.is_f16; ++g) {
+                int whole = 0;
+                for (int d = g * group; d < std::min((g + 1) * group, spec.head_dim); ++d)
+                    whole += (low[d] + 64 * low[rows.stride + d]) * operand[(d / 4 * kBlockTokens + t) * 4 + d % 4];
+                const float x = rows.step[r] * static_cast<float>(whole) + rows.shift[r * rows.max_groups + g];
+                if (spec.per_channel) {
+                    sum += x;
+                } else {
+                    const int at = g * kBlockTokens + t;
+                    sum += scale_at(spec, tile, at) * x + offset_at(spec, tile, at) * rows.weight[r * rows.max_groups + g];
+                }
+            }
             scores[r * kBlockTokens + t] = sum;
         }
     }
@@ -65,19 +151,58 @@ void add_mask_scalar(const f16_t * mask, float slope, float * scores) {
     }
 }
 
-void pv_scalar(int n_rows, int stride, const float * p, const float * factor, const float * v, float * acc) {
+// What the weights of one row become for one group of channels.
+struct Weights {
+    int   whole[kBlockTokens];
+    float step = 0, constant = 0;
+};
+
+Weights weigh(const TileSpec & spec, const uint8_t * tile, int g, const float * p) {
+    float largest_p = 0, largest_s = 0;
+    for (int t = 0; t < kBlockTokens; ++t) {
+        const float s = scale_at(spec, tile, g * kBlockTokens + t);
+        largest_p     = p[t] > largest_p ? p[t] : largest_p;
+        largest_s     = s > largest_s ? s : largest_s;
+    }
+    const float largest = largest_p * largest_s, limit = static_cast<float>(kWeightLimit);
+    const float inverse = largest > 0.0f ? limit / largest : 0.0f;
+    Weights     out;
+    out.step = largest / limit;
+    for (int t = 0; t < kBlockTokens; ++t) {
+        const float s = scale_at(spec, tile, g * kBlockTokens + t);
+        out.whole[t]  = p[t] != 0.0f && std::isfinite(s) ? static_cast<int>(std::nearbyint(p[t] * s * inverse)) : 0;
+        if (p[t] != 0.0f) out.constant += p[t] * offset_at(spec, tile, g * kBlockTokens + t);
+    }
+    return out;
+}
+
+void values_scalar(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, int n_rows, const float * p,
+                   const float * factor, Ahead &, float * acc, float * /*constant*/) {
+    const float * v = reinterpret_cast<const float *>(operand);  // of f16 parts
     for (int r = 0; r < n_rows; ++r) {
-        for (int d = 0; d < stride; ++d) {
-            float sum = acc[r * stride + d] * factor[r];
-            for (int t = 0; t < kBlockTokens; ++t) sum += p[r * kBlockTokens + t] * v[t * stride + d];
-            acc[r * stride + d] = sum;
+        const float * row = p + r * kBlockTokens;
+        float *       out = acc + r * spec.stride;
+        for (int g = 0; g < spec.n_groups; ++g) {
+            const Weights weights = spec.is_f16 ? Weights{} : weigh(spec, tile, g, row);
+            for (int d = g * spec.group; d < std::min((g + 1) * spec.group, spec.head_dim); ++d) {
+                float sum   = 0;
+                int   whole = 0;
+                for (int t = 0; t < kBlockTokens; ++t) {
+                    if (spec.is_f16) {
+                        if (row[t] != 0.0f) sum += row[t] * v[t * spec.stride + d];
+                    } else {
+                        whole += weights.whole[t] * operand[(t / 4 * spec.head_dim + d) * 4 + t % 4];
+                    }
+                }
+                out[d] = out[d] * factor[r] + (spec.is_f16 ? sum : weights.step * static_cast<float>(whole) + weights.constant);
+            }
         }
     }
 }
 
 }  // namespace
 
-const KernelTable kKernelsScalar = {Isa::scalar, encode_token_scalar, encode_tile_scalar, decode_scalar,
-                                    qk_scalar,   softmax_step_scalar, add_mask_scalar,    pv_scalar};
+const KernelTable kKernelsScalar = {Isa::scalar,   encode_token_scalar, encode_tile_scalar, unpack_scalar, prepare_queries_scalar,
+                                    scores_scalar, softmax_step_scalar, add_mask_scalar,    values_scalar};
 
 }  // namespace kvt

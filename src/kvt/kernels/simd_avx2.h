@@ -1,17 +1,22 @@
-// Fixed-width vectors of the avx2 cluster. Included by avx2.cc only.
+// Fixed-width vectors of the avx2 and avxvnni clusters. Included by avx2.cc and avxvnni.cc only.
 #pragma once
 
 #include <immintrin.h>
 
 #include <cstdint>
 
+// Loops over registers of an array: unrolled early, so that g++ keeps the array in registers.
+#define KVT_UNROLL _Pragma("GCC unroll 8")
+
 namespace kvt {
 namespace {
 
-constexpr int kLanes  = 8;
-constexpr int kRowsQk = 6;  // 6 rows x 2 vectors of tokens = 12 accumulators of 16 registers
-constexpr int kRowsPv = 6;  // 6 rows x 2 vectors of channels = 12 accumulators
-constexpr int kVecsPv = 2;
+constexpr int kLanes      = 8;
+constexpr int kRowsDot    = 2;  // query rows x 2 parts x 2 vectors of words = 8 accumulators of 16 registers
+constexpr int kRowsOneDot = 4;  // the same with one part
+constexpr int kRowsQk     = 6;  // 6 rows x 2 vectors of tokens = 12 accumulators of 16 registers
+constexpr int kRowsPv     = 6;  // 6 rows x 2 vectors of channels = 12 accumulators
+constexpr int kVecsPv     = 2;
 
 using F = __m256;
 using I = __m256i;
@@ -44,6 +49,27 @@ inline float reduce_min(F x) {
     return _mm_cvtss_f32(_mm_min_ss(s, _mm_movehdup_ps(s)));
 }
 
+inline I set1_words(int x) { return _mm256_set1_epi32(x); }
+// acc + dot products of 4 unsigned bytes of `u` with the 4 signed bytes at `s` in each word. Without VNNI, pairs are summed at 16
+// bits with saturation: callers keep |s| <= 63 for codes of 8 bits (kernel_table.h).
+inline I dot(I acc, I u, const void * s) {
+    int word;
+    __builtin_memcpy(&word, s, 4);
+#if defined(__AVXVNNI__)
+    // As an instruction, because g++ 12 copies the accumulator around the intrinsic.
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(u), "x"(set1_words(word)));
+    return acc;
+#else
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(u, set1_words(word)), _mm256_set1_epi16(1)));
+#endif
+}
+inline I add_words(I a, I b) { return _mm256_add_epi32(a, b); }
+inline I sub_words(I a, I b) { return _mm256_sub_epi32(a, b); }
+inline I shift_right_signed(I x, int n) { return _mm256_sra_epi32(x, _mm_cvtsi32_si128(n)); }
+inline F abs(F x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+// a * b where `a` is not zero, else 0 whatever b is.
+inline F mul_nonzero(F a, F b) { return _mm256_and_ps(_mm256_mul_ps(a, b), _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_NEQ_UQ)); }
+
 inline I    load_words(const uint8_t * p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p)); }
 inline void store_words(uint8_t * p, I x) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(p), x); }
 inline I    shift_right(I x, int n) { return _mm256_srl_epi32(x, _mm_cvtsi32_si128(n)); }
@@ -57,9 +83,11 @@ inline F    load_f16(const void * p) { return _mm256_cvtph_ps(_mm_loadu_si128(st
 inline void store_f16(void * p, F x) {
     _mm_storeu_si128(static_cast<__m128i *>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-inline void store_bytes(uint8_t * p, I x) {
-    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i *>(p), _mm_packus_epi16(words, words));
+// The low bytes of words in -128 .. 255.
+inline void store_bytes(void * p, I x) {
+    const __m256i low   = _mm256_and_si256(x, _mm256_set1_epi32(0xff));
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+    _mm_storel_epi64(static_cast<__m128i *>(p), _mm_packus_epi16(words, words));
 }
 
 // x where a > b (false for NaN), else y.

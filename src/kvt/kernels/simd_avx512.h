@@ -5,13 +5,18 @@
 
 #include <cstdint>
 
+// Loops over registers of an array: unrolled early, so that g++ keeps the array in registers.
+#define KVT_UNROLL _Pragma("GCC unroll 8")
+
 namespace kvt {
 namespace {
 
-constexpr int kLanes  = 16;
-constexpr int kRowsQk = 8;  // 8 rows x 2 vectors of tokens = 16 accumulators
-constexpr int kRowsPv = 4;  // 4 rows x 4 vectors of channels = 16 accumulators
-constexpr int kVecsPv = 4;
+constexpr int kLanes      = 16;
+constexpr int kRowsDot    = 4;  // query rows x 2 parts x 2 vectors of words = 16 accumulators of 32 registers
+constexpr int kRowsOneDot = 8;  // the same with one part
+constexpr int kRowsQk     = 8;  // 8 rows x 2 vectors of tokens = 16 accumulators
+constexpr int kRowsPv     = 4;  // 4 rows x 4 vectors of channels = 16 accumulators
+constexpr int kVecsPv     = 4;
 
 using F = __m512;
 using I = __m512i;
@@ -31,6 +36,20 @@ inline float reduce_add(F x) { return _mm512_reduce_add_ps(x); }
 inline float reduce_max(F x) { return _mm512_reduce_max_ps(x); }
 inline float reduce_min(F x) { return _mm512_reduce_min_ps(x); }
 
+// acc + dot products of 4 unsigned bytes of `u` with the 4 signed bytes at `s` in each word. Written as an instruction because
+// g++ 12 copies the accumulator around the intrinsic (2 moves a dot, half of the speed) and does not fold the broadcast.
+inline I dot(I acc, I u, const void * s) {
+    asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(u), "m"(*static_cast<const int32_t *>(s)));
+    return acc;
+}
+inline I set1_words(int x) { return _mm512_set1_epi32(x); }
+inline I add_words(I a, I b) { return _mm512_add_epi32(a, b); }
+inline I sub_words(I a, I b) { return _mm512_sub_epi32(a, b); }
+inline I shift_right_signed(I x, int n) { return _mm512_sra_epi32(x, _mm_cvtsi32_si128(n)); }
+inline F abs(F x) { return _mm512_abs_ps(x); }
+// a * b where `a` is not zero, else 0 whatever b is.
+inline F mul_nonzero(F a, F b) { return _mm512_maskz_mul_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_NEQ_UQ), a, b); }
+
 inline I    load_words(const uint8_t * p) { return _mm512_loadu_si512(p); }
 inline void store_words(uint8_t * p, I x) { _mm512_storeu_si512(p, x); }
 inline I    shift_right(I x, int n) { return _mm512_srl_epi32(x, _mm_cvtsi32_si128(n)); }
@@ -44,7 +63,7 @@ inline F    load_f16(const void * p) { return _mm512_cvtph_ps(_mm256_loadu_si256
 inline void store_f16(void * p, F x) {
     _mm256_storeu_si256(static_cast<__m256i *>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
-inline void store_bytes(uint8_t * p, I x) { _mm_storeu_si128(reinterpret_cast<__m128i *>(p), _mm512_cvtepi32_epi8(x)); }
+inline void store_bytes(void * p, I x) { _mm_storeu_si128(static_cast<__m128i *>(p), _mm512_cvtepi32_epi8(x)); }  // low bytes
 
 // x where a > b (false for NaN), else y.
 inline F select_gt(F a, F b, F x, F y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), y, x); }

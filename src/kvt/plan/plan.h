@@ -12,6 +12,7 @@
 
 #include "kvt/base/result.h"
 #include "kvt/quant/format.h"
+#include "kvt/quant/tile.h"
 
 namespace kvt {
 
@@ -91,9 +92,12 @@ struct CacheSize {
 // Bytes of one tensor (one side of one layer). Shared by plan size and plugin allocation.
 uint64_t tensor_bytes(const Format & f, Side side, int n_kv_heads, int head_dim, uint64_t n_cells, uint64_t n_streams);
 
-// 16-bit blocks kept open per stream for sealed_block formats: the one being filled, and one more so that rolling back
-// over a block border (speculative decoding) re-quantizes nothing.
-constexpr int kOpenBlocks = 2;
+// 16-bit blocks kept open per stream and side of a sealed_block format. Blocks of 32 tokens: the one being filled, and one more
+// so that rolling back over a block border (speculative decoding) re-quantizes nothing. Longer blocks: one, because a second
+// one would cost up to half a bit per element at 4096 tokens; rolling back over a border decodes and seals once more.
+constexpr int open_blocks(const Format & f) {
+    return f.store != Store::sealed_block ? 0 : tile_tokens(f) == kBlockTokens ? 2 : 1;
+}
 
 CacheSize plan_size(const PrecisionPlan & plan, uint64_t n_cells, uint64_t n_streams = 1);
 double    payload_bits(const PrecisionPlan & plan);  // mean of (K bits + V bits) / 2 over layers, the paper's figure

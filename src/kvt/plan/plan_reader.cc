@@ -114,10 +114,10 @@ Format read_side(ObjectReader & layer, Side side, const Formats & formats, std::
                              name, mode_name(plan.mode), format_name(mode_format(plan.mode, side, f.bits, head_dim))));
     }
     const uint64_t stated   = layer.unsigned64(bytes);
-    const uint64_t computed = schema::block_bytes(f, side, plan.model);
+    const uint64_t computed = schema::tile_row_bytes(f, side, plan.model);
     if (stated != computed) {
         layer.complain(bytes, fmt::format("{} is stated, {} bytes are what \"{}\" takes for {} tokens, {} KV heads of {}", stated,
-                                          computed, name, kBlockTokens, plan.model.n_kv_heads, head_dim));
+                                          computed, name, tile_tokens(f), plan.model.n_kv_heads, head_dim));
     }
     return f;
 }
@@ -171,8 +171,7 @@ void check_memory(ObjectReader object, const PrecisionPlan & plan) {
     whole("block_tokens", static_cast<uint64_t>(memory.block_tokens));
     whole("bytes_per_block", memory.bytes_per_block);
     whole("bytes_per_block_f16", memory.bytes_per_block_f16);
-    whole("open_blocks", static_cast<uint64_t>(memory.open_blocks));
-    whole("bytes_per_open_block", memory.bytes_per_open_block);
+    whole("open_bytes", memory.open_bytes);
     whole("at_tokens", static_cast<uint64_t>(memory.at_tokens));
     bits("payload_bits", memory.payload_bits);
     bits("effective_bits", memory.effective_bits);

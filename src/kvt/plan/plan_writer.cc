@@ -57,7 +57,7 @@ std::string layers_text(const PrecisionPlan & plan) {
         lines.push_back(
             fmt::format(R"({{"layer": {}, "kv": {}, "attn": "{}", "k": "{}", "v": "{}", "k_bytes": {}, "v_bytes": {}}})",
                         layer.layer, layer.kv, schema::attention_name(layer.attn), format_name(layer.k), format_name(layer.v),
-                        schema::block_bytes(layer.k, Side::key, m), schema::block_bytes(layer.v, Side::value, m)));
+                        schema::tile_row_bytes(layer.k, Side::key, m), schema::tile_row_bytes(layer.v, Side::value, m)));
     }
     return block(lines, '[', ']');
 }
@@ -66,11 +66,11 @@ std::string memory_text(const PrecisionPlan & plan) {
     const schema::Memory memory = schema::memory_of(plan);
     return fmt::format(R"({{
     "block_tokens": {}, "bytes_per_block": {}, "bytes_per_block_f16": {},
-    "open_blocks": {}, "bytes_per_open_block": {},
+    "open_bytes": {},
     "payload_bits": {}, "effective_bits": {}, "at_tokens": {}
   }})",
-                       memory.block_tokens, memory.bytes_per_block, memory.bytes_per_block_f16, memory.open_blocks,
-                       memory.bytes_per_open_block, number(memory.payload_bits), number(memory.effective_bits), memory.at_tokens);
+                       memory.block_tokens, memory.bytes_per_block, memory.bytes_per_block_f16, memory.open_bytes,
+                       number(memory.payload_bits), number(memory.effective_bits), memory.at_tokens);
 }
 
 std::string measured_text(const PrecisionPlan & plan) {

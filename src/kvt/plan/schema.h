@@ -1,6 +1,7 @@
 // What reader and writer of the plan file share: names of enum values, limits, and the figures derived from the layers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -25,34 +26,34 @@ constexpr std::string_view axis_name(Axis axis) { return axis == Axis::per_chann
 constexpr std::string_view store_name(Store store) { return store == Store::sealed_block ? "sealed-block" : "on-write"; }
 constexpr std::string_view attention_name(Attention attn) { return attn == Attention::sliding ? "sliding" : "full"; }
 
-// Bytes of one block of 32 tokens, all KV heads of one side of one layer.
-constexpr uint64_t block_bytes(const Format & f, Side side, const ModelInfo & m) {
+// Bytes of one tile (tile_tokens(f) tokens), all KV heads of one side of one layer.
+constexpr uint64_t tile_row_bytes(const Format & f, Side side, const ModelInfo & m) {
     return static_cast<uint64_t>(m.n_kv_heads) * tile_bytes(f, side, side == Side::key ? m.head_dim_k : m.head_dim_v);
 }
 
 // The "memory" object, a function of the rest of the plan.
 struct Memory {
-    int      block_tokens         = kBlockTokens;
-    uint64_t bytes_per_block      = 0;  // all layers, K and V
-    uint64_t bytes_per_block_f16  = 0;
-    int      open_blocks          = 0;  // 16-bit blocks kept per stream by sealed formats
-    uint64_t bytes_per_open_block = 0;  // all tensors with a sealed format
+    int      block_tokens        = kBlockTokens;  // the longest tile of any layer
+    uint64_t bytes_per_block     = 0;             // block_tokens tokens, all layers, K and V
+    uint64_t bytes_per_block_f16 = 0;
+    uint64_t open_bytes          = 0;  // 16-bit blocks of the sealed formats, per stream
     double   payload_bits = 0, effective_bits = 0;
     int      at_tokens = kAtTokens;
 };
 
 inline Memory memory_of(const PrecisionPlan & plan) {
     Memory memory;
+    for (const LayerPlan & layer : plan.layers)
+        memory.block_tokens = std::max({memory.block_tokens, tile_tokens(layer.k), tile_tokens(layer.v)});
     for (const LayerPlan & layer : plan.layers) {
         for (const Side side : {Side::key, Side::value}) {
-            const Format & f   = side == Side::key ? layer.k : layer.v;
-            const uint64_t f16 = block_bytes(f16_format(), side, plan.model);
-            memory.bytes_per_block += block_bytes(f, side, plan.model);
-            memory.bytes_per_block_f16 += f16;
-            if (f.store == Store::sealed_block) {
-                memory.open_blocks = kOpenBlocks;
-                memory.bytes_per_open_block += f16;
-            }
+            const Format & f        = side == Side::key ? layer.k : layer.v;
+            const auto     per_tile = static_cast<uint64_t>(memory.block_tokens / tile_tokens(f));
+            const auto     parts    = static_cast<uint64_t>(memory.block_tokens / kBlockTokens);
+            const uint64_t part_f16 = tile_row_bytes(f16_format(), side, plan.model);
+            memory.bytes_per_block += per_tile * tile_row_bytes(f, side, plan.model);
+            memory.bytes_per_block_f16 += parts * part_f16;
+            memory.open_bytes += static_cast<uint64_t>(open_blocks(f) * tile_parts(f)) * part_f16;
         }
     }
     memory.payload_bits   = payload_bits(plan);

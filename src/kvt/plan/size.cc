@@ -7,8 +7,9 @@ namespace kvt {
 
 uint64_t tensor_bytes(const Format & f, Side side, int n_kv_heads, int head_dim, uint64_t n_cells, uint64_t n_streams) {
     const uint64_t heads    = static_cast<uint64_t>(n_kv_heads);
-    const uint64_t n_blocks = (n_cells + kBlockTokens - 1) / kBlockTokens;
-    const uint64_t open = f.store == Store::sealed_block ? uint64_t(kOpenBlocks) * tile_bytes(f16_format(), side, head_dim) : 0;
+    const uint64_t tokens   = static_cast<uint64_t>(tile_tokens(f));
+    const uint64_t n_blocks = (n_cells + tokens - 1) / tokens;
+    const uint64_t open     = static_cast<uint64_t>(open_blocks(f) * tile_parts(f)) * tile_bytes(f16_format(), side, head_dim);
     return n_streams * heads * (n_blocks * tile_bytes(f, side, head_dim) + open);
 }
 

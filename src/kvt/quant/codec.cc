@@ -38,10 +38,19 @@ int encode_value(float x, const GroupParams & p, int bits) {
     return static_cast<int>(steps < 0.0f ? 0.0f : steps > top ? top : steps);
 }
 
+void put_bits(const CodePlace & place, int value, uint8_t * tile) {
+    const int mask   = (1 << place.bits) - 1;
+    tile[place.byte] = static_cast<uint8_t>((tile[place.byte] & ~(mask << place.shift)) | ((value & mask) << place.shift));
+}
+
+int get_bits(const CodePlace & place, const uint8_t * tile) {
+    return (tile[place.byte] >> place.shift) & ((1 << place.bits) - 1);
+}
+
 void put_code(const Format & f, Side side, int head_dim, int t, int d, int code, uint8_t * tile) {
-    const CodePlace place = code_place(f, side, head_dim, t, d);
-    const int       mask  = ((1 << f.bits) - 1) << place.shift;
-    tile[place.byte]      = static_cast<uint8_t>((tile[place.byte] & ~mask) | (code << place.shift));
+    put_bits(code_place(f, side, head_dim, t, d, Plane::low), code, tile);
+    if (high_plane_bits(f.bits) > 0)
+        put_bits(code_place(f, side, head_dim, t, d, Plane::high), code >> low_plane_bits(f.bits), tile);
 }
 
 void put_params(const Format & f, Side side, int head_dim, int group, const GroupParams & p, uint8_t * tile) {
@@ -77,6 +86,12 @@ Encoded encode_token_groups(const Format & f, Side side, int head_dim, int t, co
 
 }  // namespace
 
+int code_at(const Format & f, Side side, int head_dim, int t, int d, const uint8_t * tile) {
+    const int low = get_bits(code_place(f, side, head_dim, t, d, Plane::low), tile);
+    if (high_plane_bits(f.bits) == 0) return low;
+    return low | get_bits(code_place(f, side, head_dim, t, d, Plane::high), tile) << low_plane_bits(f.bits);
+}
+
 Encoded encode_token(const Format & f, Side side, int head_dim, int t, const float * row, uint8_t * tile) {
     if (f.codec != Codec::f16) return encode_token_groups(f, side, head_dim, t, row, tile);
     Encoded result = Encoded::ok;
@@ -88,14 +103,16 @@ Encoded encode_token(const Format & f, Side side, int head_dim, int t, const flo
     return result;
 }
 
-Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src, uint32_t valid, uint8_t * tile) {
+Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src, const uint32_t * valid, uint8_t * tile) {
     std::memset(tile, 0, tile_bytes(f, side, head_dim));
-    const auto at     = [&](int t, int d) { return f16_to_f32(src[f16_place(side, head_dim, t, d)]); };
-    Encoded    result = Encoded::ok;
+    const int  n_tokens = tile_tokens(f);
+    const auto at       = [&](int t, int d) { return f16_to_f32(src[f16_place(side, head_dim, t, d)]); };
+    const auto holds    = [&](int t) { return (valid[t / kBlockTokens] >> (t % kBlockTokens) & 1u) != 0; };
+    Encoded    result   = Encoded::ok;
     if (f.axis == Axis::per_token) {
         float row[1024];
-        for (int t = 0; t < kBlockTokens; ++t) {
-            if (!(valid >> t & 1u)) continue;
+        for (int t = 0; t < n_tokens; ++t) {
+            if (!holds(t)) continue;
             for (int d = 0; d < head_dim; ++d) row[d] = at(t, d);
             if (encode_token_groups(f, side, head_dim, t, row, tile) != Encoded::ok) result = Encoded::not_finite;
         }
@@ -103,14 +120,17 @@ Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src
     }
     for (int d = 0; d < head_dim; ++d) {
         Range range;
-        for (int t = 0; t < kBlockTokens; ++t) {
-            if (valid >> t & 1u) range.add(at(t, d));
+        bool  any = false;
+        for (int t = 0; t < n_tokens; ++t) {
+            if (!holds(t)) continue;
+            range.add(at(t, d));
+            any = true;
         }
-        const GroupParams p = valid == 0 ? GroupParams{} : group_params(range.lo, range.hi, range.finite, f.bits);
+        const GroupParams p = any ? group_params(range.lo, range.hi, range.finite, f.bits) : GroupParams{};
         if (!p.finite) result = Encoded::not_finite;
         put_params(f, side, head_dim, d, p, tile);
-        for (int t = 0; t < kBlockTokens; ++t) {
-            if (valid >> t & 1u) put_code(f, side, head_dim, t, d, encode_value(at(t, d), p, f.bits), tile);
+        for (int t = 0; t < n_tokens; ++t) {
+            if (holds(t)) put_code(f, side, head_dim, t, d, encode_value(at(t, d), p, f.bits), tile);
         }
     }
     return result;
@@ -122,20 +142,10 @@ void decode_token(const Format & f, Side side, int head_dim, int t, const uint8_
             row[d] = f16_to_f32(load_f16(tile + 2 * f16_place(side, head_dim, t, d)));
             continue;
         }
-        const CodePlace place = code_place(f, side, head_dim, t, d);
-        const size_t    group = static_cast<size_t>(group_index(f, t, d));
-        const float     s     = f16_to_f32(load_f16(tile + tile_scales_at(f, side, head_dim) + 2 * group));
-        const float     z     = f16_to_f32(load_f16(tile + tile_offsets_at(f, side, head_dim) + 2 * group));
-        const int       q     = (tile[place.byte] >> place.shift) & ((1 << f.bits) - 1);
-        row[d]                = static_cast<float>(q) * s + z;
-    }
-}
-
-void decode_tile(const Format & f, Side side, int head_dim, const uint8_t * tile, float * out) {
-    float row[1024];
-    for (int t = 0; t < kBlockTokens; ++t) {
-        decode_token(f, side, head_dim, t, tile, row);
-        for (int d = 0; d < head_dim; ++d) out[f16_place(side, head_dim, t, d)] = row[d];
+        const size_t group = static_cast<size_t>(group_index(f, t, d));
+        const float  s     = f16_to_f32(load_f16(tile + tile_scales_at(f, side, head_dim) + 2 * group));
+        const float  z     = f16_to_f32(load_f16(tile + tile_offsets_at(f, side, head_dim) + 2 * group));
+        row[d]             = static_cast<float>(code_at(f, side, head_dim, t, d, tile)) * s + z;
     }
 }
 

@@ -20,19 +20,19 @@ namespace kvt {
 // Whether every group encoded was finite and representable.
 enum class Encoded : uint8_t { ok, not_finite };
 
-// Writes token t (0..31) of a tile whose format stores on write (per_token int_asym, or f16).
+// Writes token t (0 .. tile_tokens - 1) of a tile whose format stores on write (per_token int_asym, or f16, any part of it).
 //   row  [head_dim] f32
 Encoded encode_token(const Format & f, Side side, int head_dim, int t, const float * row, uint8_t * tile);
 
 // Seals a block: quantizes an f16 tile into `tile` (all bytes written).
-//   src    f16 tile of the same side ([head_dim][32] keys, [32][head_dim] values)
-//   valid  bit t set if token t holds data; the others take no part in min and max and get code 0
-Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src, uint32_t valid, uint8_t * tile);
+//   src    f16 tile of the same side and number of parts ([head_dim][32] keys, [32][head_dim] values in each part)
+//   valid  [parts] bit t set if token t of the part holds data; the others take no part in min and max and get code 0
+Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src, const uint32_t * valid, uint8_t * tile);
 
-// Decodes a whole tile.   out  keys [head_dim][32] f32, values [32][head_dim] f32
-void decode_tile(const Format & f, Side side, int head_dim, const uint8_t * tile, float * out);
+// The code of (token t of the tile, channel d). Formats with codes only.
+int code_at(const Format & f, Side side, int head_dim, int t, int d, const uint8_t * tile);
 
-// Decodes one token.   row  [head_dim] f32
+// Decodes token t (0 .. tile_tokens - 1).   row  [head_dim] f32
 void decode_token(const Format & f, Side side, int head_dim, int t, const uint8_t * tile, float * row);
 
 }  // namespace kvt

@@ -38,12 +38,11 @@ Status check_format(const Format & f, Side side, int head_dim) {
         if (f == f16_format()) return ok_status();
         return Error{"an f16 format has no axis, group or sealed blocks"};
     }
-    if (f.bits != 2 && f.bits != 4 && f.bits != 8) {
-        return Error{fmt::format("{} bits: this build stores 2, 4, 8 (and f16)", f.bits)};
-    }
+    if (!is_code_width(f.bits)) return Error{fmt::format("{} bits: this build stores 2, 3, 4, 5, 6, 8 (and f16)", f.bits)};
     if (f.axis == Axis::per_channel) {
         if (side == Side::value) return Error{"values are quantized per token, not per channel"};
-        if (f.group != kBlockTokens) return Error{fmt::format("per-channel group {}: must be {} tokens", f.group, kBlockTokens)};
+        if (f.group != 32 && f.group != 64 && f.group != 128)
+            return Error{fmt::format("per-channel group {}: must be 32, 64 or 128 tokens", f.group)};
         if (f.store != Store::sealed_block) return Error{"a per-channel format needs sealed blocks"};
         return ok_status();
     }
@@ -69,7 +68,7 @@ Result<Format> parse_format_name(std::string_view name) {
     std::string_view rest = name;
     if (!take_prefix(rest, "int")) return bad;
     const auto bits = take_int(rest);
-    if (!bits || (*bits != 2 && *bits != 4 && *bits != 8)) return bad;
+    if (!bits || !is_code_width(*bits)) return bad;
     f.bits = static_cast<uint8_t>(*bits);
     if (take_prefix(rest, ".pc")) {
         f.axis = Axis::per_channel;

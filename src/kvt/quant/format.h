@@ -4,9 +4,9 @@
 //   int_asym     x' = q * s + z, q in 0 .. 2^bits - 1, s and z stored as f16 per group (paper quantizer,
 //                KVTuner ICML 2025 eq. 2; method.md 3.1).
 //   per_token    a group is `group` consecutive channels of one token and KV head (a short last group is legal).
-//   per_channel  a group is one channel over the 32 tokens of a block.
+//   per_channel  a group is one channel over the `group` (32, 64 or 128) tokens of a block.
 //   on_write     a token is quantized when it is written.
-//   sealed_block the 32 tokens of a block wait at 16 bits and are quantized once, when the block is full
+//   sealed_block the tokens of a block wait at 16 bits and are quantized once, when the block is full
 //                (the residual window of KIVI, method.md 3.4).
 #pragma once
 
@@ -30,7 +30,7 @@ enum class Mode : uint8_t { per_token_asym, kivi, custom };
 
 struct Format {
     Codec    codec = Codec::f16;
-    uint8_t  bits  = 16;  // 2, 4, 8; 16 for f16
+    uint8_t  bits  = 16;  // 2, 3, 4, 5, 6, 8; 16 for f16
     Axis     axis  = Axis::per_token;
     Store    store = Store::on_write;
     uint16_t group = 0;  // elements sharing one scale and offset; 0 for f16
@@ -39,6 +39,8 @@ struct Format {
 };
 
 constexpr Format f16_format() { return Format{}; }
+
+constexpr bool is_code_width(int bits) { return (bits >= 2 && bits <= 6) || bits == 8; }
 
 // The format that `mode` prescribes for one side; bits 16 gives f16.
 //   per-token-asym: per_token, group = head_dim, on_write

@@ -20,14 +20,14 @@ std::vector<Kind> kinds(const std::vector<BlockStep> & steps) {
 }
 
 TEST(BlockTable, AppendingSealsEachBlockOnce) {
-    BlockTable table(4, 2);
+    BlockTable table(4, 32, 2);
     int        sealed = 0;
     for (int64_t cell = 0; cell < 100; ++cell) {
         for (const BlockStep & step : write(table, cell)) {
             if (step.kind == Kind::seal) {
                 EXPECT_EQ(cell % 32, 31);
                 EXPECT_EQ(step.block, cell / 32);
-                EXPECT_EQ(step.valid, 0xffffffffu);
+                EXPECT_EQ(step.valid, (TokenMask{~0u}));
                 ++sealed;
             }
             EXPECT_NE(step.kind, Kind::reopen);
@@ -36,11 +36,11 @@ TEST(BlockTable, AppendingSealsEachBlockOnce) {
     EXPECT_EQ(sealed, 3);
     EXPECT_EQ(table.slot_of(0), -1);
     EXPECT_GE(table.slot_of(3), 0);
-    EXPECT_EQ(table.valid(3), 0xfu);
+    EXPECT_EQ(table.valid(3), (TokenMask{0xf}));
 }
 
 TEST(BlockTable, AnyOrderWithinABlockSealsWhenFull) {
-    BlockTable table(1, 2);
+    BlockTable table(1, 32, 2);
     for (int i = 0; i < 31; ++i) {
         for (const BlockStep & step : write(table, (i * 7) % 32)) EXPECT_NE(step.kind, Kind::seal);
     }
@@ -48,14 +48,14 @@ TEST(BlockTable, AnyOrderWithinABlockSealsWhenFull) {
 }
 
 TEST(BlockTable, CutAndContinueReopensAndSealsOnce) {
-    BlockTable table(2, 2);
+    BlockTable table(2, 32, 2);
     for (int64_t cell = 0; cell < 32; ++cell) write(table, cell);
     EXPECT_EQ(kinds(write(table, 30)), (std::vector<Kind>{Kind::reopen, Kind::write}));
     EXPECT_EQ(kinds(write(table, 31)), (std::vector<Kind>{Kind::write, Kind::seal}));
 }
 
 TEST(BlockTable, RollingBackOverABorderSealsNothingEarly) {
-    BlockTable table(3, 2);
+    BlockTable table(3, 32, 2);
     for (int64_t cell = 0; cell < 34; ++cell) write(table, cell);
     EXPECT_EQ(kinds(write(table, 30)), (std::vector<Kind>{Kind::reopen, Kind::write}));
     EXPECT_GE(table.slot_of(1), 0);
@@ -64,21 +64,39 @@ TEST(BlockTable, RollingBackOverABorderSealsNothingEarly) {
 }
 
 TEST(BlockTable, WhenSlotsRunOutTheOldestIsSealedAsItIs) {
-    BlockTable table(5, 2);
+    BlockTable table(5, 32, 2);
     write(table, 0);
     write(table, 32);
     const auto steps = write(table, 64);
     EXPECT_EQ(kinds(steps), (std::vector<Kind>{Kind::seal, Kind::open, Kind::write}));
     EXPECT_EQ(steps[0].block, 0);
-    EXPECT_EQ(steps[0].valid, 1u);
+    EXPECT_EQ(steps[0].valid, (TokenMask{1}));
     EXPECT_EQ(kinds(write(table, 1)), (std::vector<Kind>{Kind::seal, Kind::reopen, Kind::write}));
 }
 
+TEST(BlockTable, LongBlocksSealAfterAllTheirTokens) {
+    BlockTable table(2, 128, 1);
+    for (int64_t cell = 0; cell < 127; ++cell) {
+        for (const BlockStep & step : write(table, cell)) EXPECT_NE(step.kind, Kind::seal);
+    }
+    const auto steps = write(table, 127);
+    EXPECT_EQ(kinds(steps), (std::vector<Kind>{Kind::write, Kind::seal}));
+    EXPECT_EQ(steps[0].token, 127);
+    EXPECT_EQ(steps[1].valid, (TokenMask{~0u, ~0u, ~0u, ~0u}));
+    // With one slot, rolling back over the border seals the new block as it is.
+    write(table, 128);
+    const auto back = write(table, 100);
+    EXPECT_EQ(kinds(back), (std::vector<Kind>{Kind::seal, Kind::reopen, Kind::write}));
+    EXPECT_EQ(back[0].valid, (TokenMask{1}));
+    for (int64_t cell = 101; cell < 127; ++cell) EXPECT_EQ(kinds(write(table, cell)), (std::vector<Kind>{Kind::write}));
+    EXPECT_EQ(kinds(write(table, 127)), (std::vector<Kind>{Kind::write, Kind::seal}));
+}
+
 TEST(BlockTable, ClearForgetsAll) {
-    BlockTable table(2, 2);
+    BlockTable table(2, 32, 2);
     for (int64_t cell = 0; cell < 40; ++cell) write(table, cell);
     table.clear();
-    EXPECT_EQ(table.valid(0), 0u);
+    EXPECT_EQ(table.valid(0), TokenMask{});
     EXPECT_EQ(kinds(write(table, 5)), (std::vector<Kind>{Kind::open, Kind::write}));
 }
 

@@ -14,6 +14,48 @@ namespace {
 
 using test::Shape;
 
+// A tile of any codes whose parameters are small finite numbers.
+std::vector<uint8_t> random_tile(const TileSpec & spec, uint64_t seed) {
+    SplitMix64           rng(seed);
+    std::vector<uint8_t> tile(spec.bytes + 64);
+    for (uint8_t & b : tile) b = static_cast<uint8_t>(rng.next());
+    for (size_t at = spec.is_f16 ? 0 : spec.scales_at; at + 1 < spec.bytes; at += 2) tile[at + 1] &= 0x3b;  // halves below 1
+    return tile;
+}
+
+std::vector<uint8_t> encoded_tile(const TileSpec & spec, Shape shape, uint64_t seed) {
+    std::vector<uint8_t> tile(spec.bytes + 64);
+    const int            n_tokens = spec.n_parts * kBlockTokens;
+    const auto           rows     = test::make_values(shape, n_tokens, spec.head_dim, seed);
+    if (spec.format.store == Store::sealed_block) {
+        kKernelsScalar.encode_tile(spec, test::make_f16_tile(rows, spec.side, spec.head_dim).data(), test::kAllValid,
+                                   tile.data());
+    } else {
+        for (int t = 0; t < n_tokens; ++t)
+            kKernelsScalar.encode_token(spec, t, &rows[static_cast<size_t>(t * spec.head_dim)], tile.data());
+    }
+    return tile;
+}
+
+float half_at(const std::vector<uint8_t> & tile, size_t at) {
+    f16_t h;
+    std::memcpy(&h, &tile[at], sizeof h);
+    return f16_to_f32(h);
+}
+
+// Steps of a group from its lowest to its highest value, times the scale; and the largest size of a value in it.
+double step_range(const TileSpec & spec, const std::vector<uint8_t> & tile, int t, int d) {
+    const size_t at = 2 * static_cast<size_t>(group_index(spec.format, t, d));
+    return double{half_at(tile, spec.scales_at + at)} * (1 << spec.bits);
+}
+double range_of(const TileSpec & spec, const std::vector<uint8_t> & tile, int t, int d) {
+    if (spec.is_f16) return 40.0;  // of the outlier channel
+    const size_t at = 2 * static_cast<size_t>(group_index(spec.format, t, d));
+    return step_range(spec, tile, t, d) + std::abs(double{half_at(tile, spec.offsets_at + at)});
+}
+
+Ahead nothing_ahead;
+
 class Kernels : public testing::TestWithParam<Isa> {
 protected:
     const KernelTable & table() const { return *kernel_table(GetParam()); }
@@ -65,16 +107,18 @@ TEST_P(Kernels, EncodeTokenAgreesOnNonFiniteInput) {
 TEST_P(Kernels, EncodeTileGivesTheReferencesBytes) {
     for (const Side side : {Side::key, Side::value}) {
         for (const int head_dim : kHeadDims) {
-            for (const int bits : {2, 4, 8}) {
-                if (side == Side::value && head_dim < 32) continue;
-                const TileSpec spec = make_tile_spec(mode_format(Mode::kivi, side, bits, head_dim), side, head_dim);
+            for (const Format & f : test::all_formats(side, head_dim)) {
+                if (f.store != Store::sealed_block) continue;
+                const TileSpec spec = make_tile_spec(f, side, head_dim);
                 for (const Shape shape : test::all_shapes()) {
-                    const auto half = test::make_f16_tile(test::make_values(shape, kBlockTokens, head_dim, 31), side, head_dim);
-                    for (const uint32_t valid : {0xffffffffu, 0x0000000fu, 0x80000001u, 0u}) {
+                    const auto half = test::make_f16_tile(test::make_values(shape, tile_tokens(f), head_dim, 31), side, head_dim);
+                    for (const uint32_t last : {0xffffffffu, 0x0000000fu, 0x80000001u, 0u}) {
+                        uint32_t             valid[kMaxParts] = {~0u, ~0u, ~0u, ~0u};
                         std::vector<uint8_t> expected(spec.bytes, 0xaa), got(spec.bytes, 0x55);
+                        valid[spec.n_parts - 1] = last;
                         ASSERT_EQ(kKernelsScalar.encode_tile(spec, half.data(), valid, expected.data()),
                                   table().encode_tile(spec, half.data(), valid, got.data()));
-                        ASSERT_EQ(expected, got) << format_name(spec.format) << " d" << head_dim << " valid " << valid;
+                        ASSERT_EQ(expected, got) << format_name(spec.format) << " d" << head_dim << " valid " << last;
                     }
                 }
             }
@@ -82,77 +126,213 @@ TEST_P(Kernels, EncodeTileGivesTheReferencesBytes) {
     }
 }
 
-TEST_P(Kernels, DecodeGivesTheReferencesFloats) {
+// Where the code of (t, d) stands in an unpacked part.
+size_t code_byte(const TileSpec & spec, int t, int d) {
+    return static_cast<size_t>(spec.side == Side::key ? (d / 4 * kBlockTokens + t) * 4 + d % 4
+                                                      : (t / 4 * spec.head_dim + d) * 4 + t % 4);
+}
+
+TEST_P(Kernels, UnpackGivesTheReferencesCodesAndFloats) {
     for (const Side side : {Side::key, Side::value}) {
         for (const int head_dim : kHeadDims) {
             for (const Format & f : test::all_formats(side, head_dim)) {
-                const TileSpec       spec = make_tile_spec(f, side, head_dim);
-                SplitMix64           rng(static_cast<uint64_t>(head_dim));
-                std::vector<uint8_t> tile(spec.bytes + 64);
-                for (uint8_t & b : tile) b = static_cast<uint8_t>(rng.next() & 0x3f);  // any codes; halves stay finite
-                const size_t       n = 32 * static_cast<size_t>(side == Side::key ? head_dim : spec.stride);
-                std::vector<float> expected(n), got(n);
-                kKernelsScalar.decode(spec, tile.data(), expected.data());
-                table().decode(spec, tile.data(), got.data());
-                for (int t = 0; t < kBlockTokens; ++t) {
-                    for (int d = 0; d < head_dim; ++d) {
-                        const size_t i = static_cast<size_t>(side == Side::key ? d * kBlockTokens + t : t * spec.stride + d);
-                        ASSERT_EQ(expected[i], got[i]) << format_name(f) << " d" << head_dim << " (" << t << ", " << d << ")";
-                    }
-                }
-            }
-        }
-    }
-}
-
-TEST_P(Kernels, QkMatchesADoubleSum) {
-    for (const int head_dim : kHeadDims) {
-        for (const int n_rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 31, 64}) {
-            const auto         q = test::make_values(Shape::normal, n_rows, head_dim, 41);
-            const auto         k = test::make_values(Shape::outlier_channel, head_dim, kBlockTokens, 42);
-            std::vector<float> scores(static_cast<size_t>(n_rows * kBlockTokens), -1.0f);
-            table().qk(n_rows, head_dim, q.data(), head_dim, k.data(), scores.data());
-            for (int r = 0; r < n_rows; ++r) {
-                for (int t = 0; t < kBlockTokens; ++t) {
-                    double sum = 0, size = 0;
-                    for (int d = 0; d < head_dim; ++d) {
-                        const double term = double{q[static_cast<size_t>(r * head_dim + d)]} *
-                                            double{k[static_cast<size_t>(d * kBlockTokens + t)]};
-                        sum += term;
-                        size += std::abs(term);
-                    }
-                    // One rounding per addition: error <= head_dim * epsilon * sum of sizes.
-                    const double bound = head_dim * 0x1p-24 * size + 1e-30;
-                    ASSERT_NEAR(scores[static_cast<size_t>(r * kBlockTokens + t)], sum, bound) << n_rows << " rows d" << head_dim;
-                }
-            }
-        }
-    }
-}
-
-TEST_P(Kernels, PvMatchesADoubleSum) {
-    for (const int stride : {16, 32, 48, 64, 80, 128, 256}) {
-        for (const int n_rows : {1, 2, 3, 4, 5, 6, 7, 11, 64}) {
-            const auto         p      = test::make_values(Shape::normal, n_rows, kBlockTokens, 51);
-            const auto         v      = test::make_values(Shape::normal, kBlockTokens, stride, 52);
-            const auto         factor = test::make_values(Shape::normal, 1, n_rows, 53);
-            const auto         start  = test::make_values(Shape::normal, n_rows, stride, 54);
-            std::vector<float> acc    = start;
-            table().pv(n_rows, stride, p.data(), factor.data(), v.data(), acc.data());
-            for (int r = 0; r < n_rows; ++r) {
-                for (int d = 0; d < stride; ++d) {
-                    const size_t i   = static_cast<size_t>(r * stride + d);
-                    double       sum = double{start[i]} * double{factor[static_cast<size_t>(r)]}, size = std::abs(sum);
+                const TileSpec spec = make_tile_spec(f, side, head_dim);
+                const auto     tile = random_tile(spec, static_cast<uint64_t>(head_dim));
+                for (int part = 0; part < spec.n_parts; ++part) {
+                    std::vector<uint8_t> a(operand_bytes(head_dim)), b(operand_bytes(head_dim));
+                    const uint8_t *      expected = kKernelsScalar.unpack(spec, tile.data(), part, a.data());
+                    const uint8_t *      got      = table().unpack(spec, tile.data(), part, b.data());
                     for (int t = 0; t < kBlockTokens; ++t) {
-                        const double term =
-                            double{p[static_cast<size_t>(r * kBlockTokens + t)]} * double{v[static_cast<size_t>(t * stride + d)]};
-                        sum += term;
-                        size += std::abs(term);
+                        for (int d = 0; d < head_dim; ++d) {
+                            if (spec.is_f16) {
+                                const int i = side == Side::key ? d * kBlockTokens + t : t * spec.stride + d;
+                                ASSERT_EQ(reinterpret_cast<const float *>(expected)[i], reinterpret_cast<const float *>(got)[i]);
+                                continue;
+                            }
+                            const int code = code_at(f, side, head_dim, part * kBlockTokens + t, d, tile.data());
+                            ASSERT_EQ(expected[code_byte(spec, t, d)], code) << format_name(f) << " d" << head_dim;
+                            ASSERT_EQ(got[code_byte(spec, t, d)], code) << format_name(f) << " d" << head_dim;
+                        }
                     }
-                    ASSERT_NEAR(acc[i], sum, 34 * 0x1p-24 * size + 1e-30);
                 }
             }
         }
+    }
+}
+
+// Memory of QueryRows and what prepare_queries() wrote into it.
+struct Queries {
+    std::vector<float>  q, step, shift, weight;
+    std::vector<int8_t> parts;
+    QueryRows           rows;
+
+    Queries(const TileSpec & spec, int n_rows, uint64_t seed) {
+        const auto n = static_cast<size_t>(n_rows), stride = static_cast<size_t>(spec.stride);
+        const auto groups = static_cast<size_t>(spec.n_groups);
+        q.resize(n * stride);
+        parts.resize(n * 2 * stride);
+        step.resize(n);
+        shift.resize(n * groups);
+        weight.resize(n * groups);
+        const auto values = test::make_values(Shape::outlier_channel, n_rows, spec.head_dim, seed);
+        for (size_t r = 0; r < n; ++r) {
+            for (int d = 0; d < spec.head_dim; ++d)
+                q[r * stride + static_cast<size_t>(d)] = values[r * static_cast<size_t>(spec.head_dim) + static_cast<size_t>(d)];
+        }
+        rows = {n_rows, spec.stride, spec.n_groups, q.data(), parts.data(), step.data(), shift.data(), weight.data()};
+    }
+};
+
+TEST_P(Kernels, QueriesBecomeTheReferencesIntegers) {
+    for (const int head_dim : kHeadDims) {
+        for (const Format & f : test::all_formats(Side::key, head_dim)) {
+            if (f.codec == Codec::f16) continue;
+            const TileSpec spec = make_tile_spec(f, Side::key, head_dim);
+            const auto     tile = random_tile(spec, 7);
+            Queries        expected(spec, 3, 40), got(spec, 3, 40);
+            kKernelsScalar.prepare_queries(spec, tile.data(), expected.rows);
+            table().prepare_queries(spec, tile.data(), got.rows);
+            ASSERT_EQ(expected.step, got.step);
+            for (int r = 0; r < 3; ++r) {
+                const size_t n = spec.bits <= kNarrowBits ? 1 : 2;
+                for (size_t part = 0; part < n; ++part) {
+                    for (int d = 0; d < head_dim; ++d) {
+                        const size_t i =
+                            (static_cast<size_t>(r) * 2 + part) * static_cast<size_t>(spec.stride) + static_cast<size_t>(d);
+                        ASSERT_EQ(expected.parts[i], got.parts[i]) << format_name(f) << " d" << head_dim << " channel " << d;
+                        ASSERT_LE(std::abs(int{got.parts[i]}), n == 1 ? 127 : 63);
+                    }
+                }
+                // Sums of head_dim terms in another order.
+                double size = 0;
+                for (int d = 0; d < head_dim; ++d) size += std::abs(double{got.q[static_cast<size_t>(r * spec.stride + d)]}) * 2;
+                const int n_groups = spec.per_channel ? 1 : spec.n_groups;
+                for (int g = 0; g < n_groups; ++g) {
+                    const size_t i = static_cast<size_t>(r * spec.n_groups + g);
+                    ASSERT_NEAR(expected.shift[i], got.shift[i], head_dim * 0x1p-23 * size * 256);
+                    if (!spec.per_channel) {
+                        ASSERT_NEAR(expected.weight[i], got.weight[i], head_dim * 0x1p-23 * size);
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST_P(Kernels, ScoresMatchTheReferenceAndADoubleSum) {
+    for (const int head_dim : kHeadDims) {
+        for (const Format & f : test::all_formats(Side::key, head_dim)) {
+            const TileSpec       spec = make_tile_spec(f, Side::key, head_dim);
+            const auto           tile = encoded_tile(spec, Shape::outlier_channel, 11);
+            std::vector<uint8_t> operand_a(operand_bytes(head_dim)), operand_b(operand_bytes(head_dim));
+            std::vector<float>   k(static_cast<size_t>(head_dim));
+            for (const int n_rows : {1, 2, 3, 4, 5, 7, 9, 31}) {
+                for (int part = 0; part < spec.n_parts; part += 3) {
+                    Queries            a(spec, n_rows, 50), b(spec, n_rows, 50);
+                    std::vector<float> expected(static_cast<size_t>(n_rows * kBlockTokens), -1.0f), got = expected;
+                    kKernelsScalar.prepare_queries(spec, tile.data(), a.rows);
+                    table().prepare_queries(spec, tile.data(), b.rows);
+                    kKernelsScalar.scores(spec, tile.data(), kKernelsScalar.unpack(spec, tile.data(), part, operand_a.data()),
+                                          a.rows, nothing_ahead, expected.data());
+                    table().scores(spec, tile.data(), table().unpack(spec, tile.data(), part, operand_b.data()), b.rows,
+                                   nothing_ahead, got.data());
+                    for (int t = 0; t < kBlockTokens; ++t) {
+                        decode_token(f, Side::key, head_dim, part * kBlockTokens + t, tile.data(), k.data());
+                        for (int r = 0; r < n_rows; ++r) {
+                            double sum = 0, size = 0, rounding = 0;
+                            for (int d = 0; d < head_dim; ++d) {
+                                const double q = double{b.q[static_cast<size_t>(r * spec.stride + d)]};
+                                sum += q * double{k[static_cast<size_t>(d)]};
+                                size += std::abs(q) * range_of(spec, tile, t, d);
+                                // Half a step of the rounded query times the distance of the code from the middle.
+                                if (!spec.is_f16)
+                                    rounding += 0.5 * double{b.step[static_cast<size_t>(r)]} *
+                                                (spec.per_channel ? 0.5 * (1 << spec.bits) : 0.5 * step_range(spec, tile, t, d));
+                            }
+                            const size_t i      = static_cast<size_t>(r * kBlockTokens + t);
+                            const double floats = (head_dim + 8) * 0x1p-23 * size + 1e-30;
+                            ASSERT_NEAR(expected[i], got[i], floats) << format_name(f) << " d" << head_dim << " rows " << n_rows;
+                            ASSERT_NEAR(got[i], sum, floats + rounding) << format_name(f) << " d" << head_dim;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST_P(Kernels, ValuesMatchTheReferenceAndADoubleSum) {
+    for (const int head_dim : kHeadDims) {
+        for (const Format & f : test::all_formats(Side::value, head_dim)) {
+            const TileSpec       spec = make_tile_spec(f, Side::value, head_dim);
+            const auto           tile = encoded_tile(spec, Shape::outlier_channel, 12);
+            std::vector<uint8_t> operand_a(operand_bytes(head_dim)), operand_b(operand_bytes(head_dim));
+            std::vector<float>   v(static_cast<size_t>(kBlockTokens * head_dim));
+            for (int t = 0; t < kBlockTokens; ++t)
+                decode_token(f, Side::value, head_dim, t, tile.data(), &v[static_cast<size_t>(t * head_dim)]);
+            for (const int n_rows : {1, 2, 3, 4, 5, 7, 9, 31}) {
+                auto p = test::make_values(Shape::one_spike, n_rows, kBlockTokens, 51);
+                for (float & x : p) x = std::abs(x);
+                for (int r = 0; r < n_rows; ++r) p[static_cast<size_t>(r * kBlockTokens + 5)] = 0.0f;  // a hidden token
+                const auto         factor   = test::make_values(Shape::normal, 1, n_rows, 53);
+                const auto         start    = test::make_values(Shape::normal, n_rows, spec.stride, 54);
+                std::vector<float> expected = start, got                                                          = start;
+                std::vector<float> constants_a(static_cast<size_t>(n_rows * spec.n_groups * 16), 0.0f), constants = constants_a;
+                kKernelsScalar.values(spec, tile.data(), kKernelsScalar.unpack(spec, tile.data(), 0, operand_a.data()), n_rows,
+                                      p.data(), factor.data(), nothing_ahead, expected.data(), constants_a.data());
+                table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand_b.data()), n_rows, p.data(),
+                               factor.data(), nothing_ahead, got.data(), constants.data());
+                for (int r = 0; r < n_rows; ++r) {
+                    for (int d = 0; d < head_dim; ++d) {
+                        const size_t i     = static_cast<size_t>(r * spec.stride + d);
+                        double       exact = double{start[i]} * double{factor[static_cast<size_t>(r)]};
+                        double       size = std::abs(exact), rounding = 0, largest_p = 0;
+                        double       result = double{got[i]};
+                        for (int lane = 0; lane < 16; ++lane)
+                            result += double{constants[static_cast<size_t>((r * spec.n_groups + d / spec.group) * 16 + lane)]};
+                        for (int t = 0; t < kBlockTokens; ++t) {
+                            const double w = double{p[static_cast<size_t>(r * kBlockTokens + t)]};
+                            exact += w * double{v[static_cast<size_t>(t * head_dim + d)]};
+                            size += w * range_of(spec, tile, t, d);
+                            largest_p = std::max(largest_p, w);
+                        }
+                        if (!spec.is_f16) {
+                            double largest_range = 0;
+                            for (int t = 0; t < kBlockTokens; ++t)
+                                largest_range = std::max(largest_range, step_range(spec, tile, t, d));
+                            rounding = kBlockTokens * 0.5 * largest_p * largest_range / kWeightLimit;
+                        }
+                        const double floats = 48 * 0x1p-23 * size + 1e-30;
+                        ASSERT_NEAR(result, expected[i], floats) << format_name(f) << " d" << head_dim << " rows " << n_rows;
+                        ASSERT_NEAR(result, exact, floats + rounding) << format_name(f) << " d" << head_dim;
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST_P(Kernels, AHiddenTokenTakesNoPartWhateverItHolds) {
+    for (const Format & f : test::all_formats(Side::value, 64)) {
+        if (f.store == Store::sealed_block) continue;
+        const TileSpec     spec = make_tile_spec(f, Side::value, 64);
+        auto               tile = encoded_tile(spec, Shape::normal, 13);
+        std::vector<float> bad(64, std::numeric_limits<float>::quiet_NaN()), p(kBlockTokens, 0.1f), factor(1, 1.0f);
+        std::vector<float> out(static_cast<size_t>(spec.stride), 0.0f), constants(static_cast<size_t>(spec.n_groups * 16), 0.0f);
+        std::vector<uint8_t> operand(operand_bytes(64));
+        ASSERT_EQ(table().encode_token(spec, 9, bad.data(), tile.data()), Encoded::not_finite);
+        p[9] = 0.0f;
+        if (spec.is_f16) continue;  // stored NaNs of 16-bit cells are the model's own
+        table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand.data()), 1, p.data(), factor.data(),
+                       nothing_ahead, out.data(), constants.data());
+        for (int d = 0; d < 64; ++d) ASSERT_TRUE(std::isfinite(out[static_cast<size_t>(d)])) << format_name(f);
+        for (const float x : constants) ASSERT_TRUE(std::isfinite(x)) << format_name(f);
+        p[9] = 0.1f;
+        table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand.data()), 1, p.data(), factor.data(),
+                       nothing_ahead, out.data(), constants.data());
+        float sum = out[0];
+        for (int lane = 0; lane < 16; ++lane) sum += constants[static_cast<size_t>(lane)];
+        EXPECT_TRUE(std::isnan(sum)) << format_name(f);  // a visible one is loud
     }
 }
 

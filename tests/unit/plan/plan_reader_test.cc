@@ -98,7 +98,7 @@ const Rule kRules[] = {
      "plan: /memory/bytes_per_block: 23553 is stated, the layers give 23552"},
     {"MemoryF16", "\"bytes_per_block_f16\": 65536", "\"bytes_per_block_f16\": 0",
      "plan: /memory/bytes_per_block_f16: 0 is stated, the layers give 65536"},
-    {"MemoryOpen", "\"open_blocks\": 0", "\"open_blocks\": 2", "plan: /memory/open_blocks: 2 is stated, the layers give 0"},
+    {"MemoryOpen", "\"open_bytes\": 0", "\"open_bytes\": 2", "plan: /memory/open_bytes: 2 is stated, the layers give 0"},
     {"MemoryPayload", "\"payload_bits\": 5.25", "\"payload_bits\": 5.24",
      "plan: /memory/payload_bits: 5.24 is stated, the layers give 5.25"},
     {"MemoryEffective", "\"effective_bits\": 5.75", "\"effective_bits\": 5.25",

@@ -16,16 +16,14 @@ TEST(WritePlan, IsJsonWithTheFiguresOfThePlan) {
     EXPECT_EQ(json["layers"][1]["k"], "int8.pc32.sealed");
     EXPECT_EQ(json["layers"][1]["k_bytes"], 2 * (2048 + 64 * 4));
     EXPECT_EQ(json["formats"]["int4.pt32.sealed"]["store"], "sealed-block");
-    EXPECT_EQ(json["memory"]["open_blocks"], 2);
-    EXPECT_EQ(json["memory"]["bytes_per_open_block"], 4 * 2 * 2 * 4096);
+    EXPECT_EQ(json["memory"]["open_bytes"], 2 * 4 * 2 * 2 * 4096);
     EXPECT_EQ(json["memory"]["payload_bits"], 5.25);
     EXPECT_EQ(json["provenance"]["seed"], 1234);
 }
 
 TEST(WritePlan, PerTokenPlansKeepNoOpenBlocks) {
     const auto json = nlohmann::json::parse(write_plan(testing::example_plan()));
-    EXPECT_EQ(json["memory"]["open_blocks"], 0);
-    EXPECT_EQ(json["memory"]["bytes_per_open_block"], 0);
+    EXPECT_EQ(json["memory"]["open_bytes"], 0);
 }
 
 TEST(WritePlan, ReadsBackEqualAndRewritesTheSameBytes) {

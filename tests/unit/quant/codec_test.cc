@@ -12,19 +12,19 @@ namespace {
 
 using test::Shape;
 
-// Encodes 32 rows in whatever way the format asks for and returns the decoded rows.
+// Encodes the rows of one tile in whatever way the format asks for and returns the decoded rows.
 std::vector<float> round_trip(const Format & f, Side side, int head_dim, const std::vector<float> & rows) {
     std::vector<uint8_t> tile(tile_bytes(f, side, head_dim));
     if (f.store == Store::sealed_block) {
-        EXPECT_EQ(encode_tile(f, side, head_dim, test::make_f16_tile(rows, side, head_dim).data(), 0xffffffffu, tile.data()),
+        EXPECT_EQ(encode_tile(f, side, head_dim, test::make_f16_tile(rows, side, head_dim).data(), test::kAllValid, tile.data()),
                   Encoded::ok);
     } else {
-        for (int t = 0; t < kBlockTokens; ++t) {
+        for (int t = 0; t < tile_tokens(f); ++t) {
             EXPECT_EQ(encode_token(f, side, head_dim, t, &rows[static_cast<size_t>(t * head_dim)], tile.data()), Encoded::ok);
         }
     }
     std::vector<float> out(rows.size());
-    for (int t = 0; t < kBlockTokens; ++t)
+    for (int t = 0; t < tile_tokens(f); ++t)
         decode_token(f, side, head_dim, t, tile.data(), &out[static_cast<size_t>(t * head_dim)]);
     return out;
 }
@@ -50,7 +50,7 @@ TEST(Codec, PaperQuantizerByHand) {
 TEST(Codec, ConstantGroupsComeBackInStoragePrecision) {
     for (const Side side : {Side::key, Side::value}) {
         for (const Format & f : test::all_formats(side, 64)) {
-            const std::vector<float> rows = test::make_values(Shape::constant, kBlockTokens, 64, 1);
+            const std::vector<float> rows = test::make_values(Shape::constant, tile_tokens(f), 64, 1);
             for (const float x : round_trip(f, side, 64, rows)) ASSERT_EQ(x, f16_to_f32(f32_to_f16(0.7f))) << format_name(f);
         }
     }
@@ -62,14 +62,14 @@ TEST(Codec, ErrorIsBoundedByHalfAStep) {
             for (const Format & f : test::all_formats(side, head_dim)) {
                 if (f.codec == Codec::f16) continue;
                 for (const Shape shape : test::all_shapes()) {
-                    const std::vector<float> rows = test::make_values(shape, kBlockTokens, head_dim, 3);
+                    const std::vector<float> rows = test::make_values(shape, tile_tokens(f), head_dim, 3);
                     const std::vector<float> out  = round_trip(f, side, head_dim, rows);
-                    for (int t = 0; t < kBlockTokens; ++t) {
+                    for (int t = 0; t < tile_tokens(f); ++t) {
                         for (int d = 0; d < head_dim; ++d) {
                             // Range of the group of (t, d).
                             float     lo = std::numeric_limits<float>::infinity(), hi = -lo, top = 0;
                             const int first = f.axis == Axis::per_channel ? 0 : d / f.group * f.group;
-                            const int last  = f.axis == Axis::per_channel ? kBlockTokens : std::min(head_dim, first + f.group);
+                            const int last  = f.axis == Axis::per_channel ? tile_tokens(f) : std::min(head_dim, first + f.group);
                             for (int i = first; i < last; ++i) {
                                 const float x = f.axis == Axis::per_channel ? rows[static_cast<size_t>(i * head_dim + d)]
                                                                             : rows[static_cast<size_t>(t * head_dim + i)];
@@ -111,7 +111,9 @@ TEST(Codec, TokensOutsideOfTheValidMaskTakeNoPart) {
         for (int d = 0; d < 32; ++d) rows[static_cast<size_t>(t * 32 + d)] = 500.0f;
     }
     std::vector<uint8_t> tile(tile_bytes(f, Side::key, 32));
-    ASSERT_EQ(encode_tile(f, Side::key, 32, test::make_f16_tile(rows, Side::key, 32).data(), 0xffu, tile.data()), Encoded::ok);
+    const uint32_t       first_eight = 0xffu;
+    ASSERT_EQ(encode_tile(f, Side::key, 32, test::make_f16_tile(rows, Side::key, 32).data(), &first_eight, tile.data()),
+              Encoded::ok);
     float row[32];
     for (int t = 0; t < 8; ++t) {
         decode_token(f, Side::key, 32, t, tile.data(), row);
@@ -125,7 +127,7 @@ TEST(Codec, OneTokenAtATimeGivesTheSameBytesAsABlock) {
         std::vector<float> rows = test::make_values(Shape::outlier_channel, kBlockTokens, 64, 9);
         for (float & x : rows) x = f16_to_f32(f32_to_f16(x));  // a block waits at 16 bits
         std::vector<uint8_t> block(tile_bytes(sealed, side, 64)), tokens(block.size());
-        encode_tile(sealed, side, 64, test::make_f16_tile(rows, side, 64).data(), 0xffffffffu, block.data());
+        encode_tile(sealed, side, 64, test::make_f16_tile(rows, side, 64).data(), test::kAllValid, block.data());
         for (int t = kBlockTokens - 1; t >= 0; --t)
             encode_token(sealed, side, 64, t, &rows[static_cast<size_t>(t * 64)], tokens.data());
         EXPECT_EQ(block, tokens);

@@ -22,8 +22,8 @@ TEST(Format, NamesRoundTrip) {
 }
 
 TEST(Format, BadNamesAreRefusedAndNamed) {
-    for (const char * name : {"", "f32", "int4", "int3.pt64", "int4.pt", "int4.pt0", "int4.pt64x", "int4.pc32.sealed.",
-                              "int04.pt64", "int4.pt99999"}) {
+    for (const char * name : {"", "f32", "int4", "int7.pt64", "int1.pt64", "int4.pt", "int4.pt0", "int4.pt64x",
+                              "int4.pc32.sealed.", "int04.pt64", "int4.pt99999"}) {
         const auto parsed = parse_format_name(name);
         ASSERT_FALSE(parsed.ok()) << name;
         EXPECT_NE(parsed.error().message.find(name), std::string::npos);
@@ -38,7 +38,7 @@ TEST(Format, ImpossibleFormatsAreRefused) {
         change(f);
         return f;
     };
-    EXPECT_FALSE(check_format(with([](Format & f) { f.bits = 3; }), Side::key, 64).ok());
+    EXPECT_FALSE(check_format(with([](Format & f) { f.bits = 7; }), Side::key, 64).ok());
     EXPECT_FALSE(check_format(with([](Format & f) { f.group = 0; }), Side::key, 64).ok());
     EXPECT_FALSE(check_format(with([](Format & f) { f.group = 65; }), Side::key, 64).ok());
     EXPECT_FALSE(check_format(with([](Format & f) { f.group = 24; }), Side::key, 64).ok());
@@ -64,21 +64,22 @@ TEST(Format, ModesGiveThePapersAxes) {
     EXPECT_EQ(mode_format(Mode::kivi, Side::key, 16, 128), f16_format());
 }
 
-// Effective bits of method.md section 7: b + 32/D per-token, b + 1 for sealed KIVI blocks.
+// Effective bits of method.md section 7: b + 32/D per-token, b + 1 for sealed KIVI blocks; longer channel groups b + 32/group.
 TEST(Tile, BytesMatchTheFormulas) {
     for (const int head_dim : {64, 96, 128, 256}) {
-        for (const int bits : {2, 4, 8}) {
-            const double elements = 32.0 * head_dim;
+        for (const int bits : {2, 3, 4, 5, 6, 8}) {
+            const auto per_element = [&](const Format & f, Side side) {
+                return 8.0 * static_cast<double>(tile_bytes(f, side, head_dim)) / (tile_tokens(f) * head_dim);
+            };
             for (const Side side : {Side::key, Side::value}) {
-                const double per_token =
-                    8.0 *
-                    static_cast<double>(tile_bytes(mode_format(Mode::per_token_asym, side, bits, head_dim), side, head_dim)) /
-                    elements;
-                EXPECT_DOUBLE_EQ(per_token, bits + 32.0 / head_dim);
-                const double kivi =
-                    8.0 * static_cast<double>(tile_bytes(mode_format(Mode::kivi, side, bits, head_dim), side, head_dim)) /
-                    elements;
-                EXPECT_DOUBLE_EQ(kivi, bits + 1.0);
+                EXPECT_DOUBLE_EQ(per_element(mode_format(Mode::per_token_asym, side, bits, head_dim), side),
+                                 bits + 32.0 / head_dim);
+                EXPECT_DOUBLE_EQ(per_element(mode_format(Mode::kivi, side, bits, head_dim), side), bits + 1.0);
+            }
+            for (const int group : {64, 128}) {
+                const Format f{Codec::int_asym, static_cast<uint8_t>(bits), Axis::per_channel, Store::sealed_block,
+                               static_cast<uint16_t>(group)};
+                EXPECT_DOUBLE_EQ(per_element(f, Side::key), bits + 32.0 / group);
             }
         }
         EXPECT_EQ(tile_bytes(f16_format(), Side::key, head_dim), static_cast<size_t>(64 * head_dim));
@@ -88,17 +89,23 @@ TEST(Tile, BytesMatchTheFormulas) {
 TEST(Tile, EveryCodeHasItsOwnBits) {
     for (const Side side : {Side::key, Side::value}) {
         for (const int head_dim : {8, 30, 64, 80}) {
-            for (const int bits : {2, 4, 8}) {
-                const Format         f = mode_format(Mode::per_token_asym, side, bits, head_dim);
+            for (const Format & f : test::all_formats(side, head_dim)) {
+                if (f.codec == Codec::f16) continue;
                 std::vector<uint8_t> used(tile_codes_bytes(f, side, head_dim), 0);
-                for (int t = 0; t < kBlockTokens; ++t) {
+                for (int t = 0; t < tile_tokens(f); ++t) {
                     for (int d = 0; d < head_dim; ++d) {
-                        const CodePlace place = code_place(f, side, head_dim, t, d);
-                        const int       mask  = ((1 << bits) - 1) << place.shift;
-                        ASSERT_LT(place.byte, used.size());
-                        ASSERT_EQ(used[place.byte] & mask, 0);
-                        ASSERT_LT(mask, 256);
-                        used[place.byte] = static_cast<uint8_t>(used[place.byte] | mask);
+                        int bits = 0;
+                        for (const Plane plane : {Plane::low, Plane::high}) {
+                            const CodePlace place = code_place(f, side, head_dim, t, d, plane);
+                            if (place.bits == 0) continue;
+                            const int mask = ((1 << place.bits) - 1) << place.shift;
+                            bits += place.bits;
+                            ASSERT_LT(place.byte, used.size());
+                            ASSERT_EQ(used[place.byte] & mask, 0) << format_name(f);
+                            ASSERT_LT(mask, 256);
+                            used[place.byte] = static_cast<uint8_t>(used[place.byte] | mask);
+                        }
+                        ASSERT_EQ(bits, f.bits);
                     }
                 }
             }

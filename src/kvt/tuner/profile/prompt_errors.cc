@@ -24,7 +24,8 @@ std::vector<float> simulate(const std::vector<float> & rows, Mode mode, Side sid
                 for (int d = 0; d < head_dim; ++d)
                     half[f16_place(side, head_dim, t, d)] = f32_to_f16(rows[static_cast<size_t>((first + t) * head_dim + d)]);
             }
-            (void)encode_tile(f, side, head_dim, half.data(), 0xffffffffu, tile.data());
+            const uint32_t all = 0xffffffffu;
+            (void)encode_tile(f, side, head_dim, half.data(), &all, tile.data());
         } else {
             for (int t = 0; t < n; ++t)
                 (void)encode_token(f, side, head_dim, t, &rows[static_cast<size_t>((first + t) * head_dim)], tile.data());

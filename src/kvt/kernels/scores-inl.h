@@ -1,0 +1,240 @@
+// q . k of one ISA: integer dot products over packed codes, float sums over f16 parts.
+//
+// Register blocking (simd_*.h): kRowsDot query rows x 2 parts x 2 vectors of tokens for integers, kRowsQk rows x 2 vectors for
+// floats, so that accumulators, operands and one broadcast fit the register file.
+
+namespace kvt {
+namespace {
+
+inline void fetch(Ahead & ahead) {
+    for (int i = 0; i < ahead.lines && ahead.at < ahead.end; ++i, ahead.at += 64) __builtin_prefetch(ahead.at);
+}
+
+// --- Queries as integers ---
+
+// Splits i = 64 * high + low with low in -32 .. 31 and stores both as bytes; a narrow i goes into low alone.
+template <bool Narrow>
+inline void store_parts(I i, int8_t * low, int8_t * high) {
+    if constexpr (Narrow) {
+        store_bytes(low, i);
+    } else {
+        const I top = shift_right_signed(add_words(i, set1_words(32)), 6);
+        store_bytes(high, top);
+        store_bytes(low, sub_words(i, shift_left(top, 6)));
+    }
+}
+
+// Rounds x[first .. last) to steps. Returns what rounding left over, lane by lane.
+template <bool Narrow>
+inline F store_rounded(const float * x, int first, int last, float inverse, float step, int8_t * low, int8_t * high) {
+    F rest = zero();
+    for (int d = first; d < last; d += kLanes) {
+        const F y = load(x + d), i = round(mul(y, set1(inverse)));
+        rest = add(rest, sub(y, mul(i, set1(step))));
+        store_parts<Narrow>(to_int(i), low + d, high + d);
+    }
+    return rest;
+}
+
+// Scales and offsets of a per-channel tile as floats, zero past head_dim.
+struct ChannelParams {
+    float s[1024], z[1024];
+};
+
+inline void load_channels(const TileSpec & spec, const uint8_t * tile, ChannelParams & out) {
+    int d = 0;
+    for (; d + kLanes <= spec.head_dim; d += kLanes) {
+        store(out.s + d, load_f16(tile + spec.scales_at + 2 * static_cast<size_t>(d)));
+        store(out.z + d, load_f16(tile + spec.offsets_at + 2 * static_cast<size_t>(d)));
+    }
+    for (; d < spec.stride; ++d) {
+        out.s[d] = d < spec.head_dim ? half_at(tile + spec.scales_at + 2 * static_cast<size_t>(d)) : 0.0f;
+        out.z[d] = d < spec.head_dim ? half_at(tile + spec.offsets_at + 2 * static_cast<size_t>(d)) : 0.0f;
+    }
+}
+
+// `channels` is null for per_token formats. NaN in q, s or z is kept out of `top` and returns through `constant`: the encoder
+// never stores a NaN scale without a NaN offset.
+template <bool Narrow>
+inline void prepare_row(const TileSpec & spec, const ChannelParams * channels, const QueryRows & rows, int r) {
+    const float   limit  = static_cast<float>(Narrow ? kQueryLimitNarrow : kQueryLimit);
+    const float   middle = 0.5f * static_cast<float>((1 << spec.bits) - 1);
+    const float * q      = rows.q + static_cast<ptrdiff_t>(r) * rows.stride;
+    const float * x      = q;
+    float         scaled[1024];
+    F             top = zero(), constant = zero();
+    if (channels != nullptr) {
+        x = scaled;
+        for (int d = 0; d < spec.stride; d += kLanes) {
+            const F from = load(q + d), y = mul(from, load(channels->s + d));
+            store(scaled + d, y);
+            top      = max(abs(y), top);
+            constant = fma(from, load(channels->z + d), constant);
+        }
+    } else {
+        for (int d = 0; d < spec.stride; d += kLanes) {
+            top      = max(abs(load(q + d)), top);
+            constant = fma(load(q + d), zero(), constant);
+        }
+    }
+    const float largest = reduce_max(top);
+    const float inverse = largest > 0.0f ? limit / largest : 0.0f;
+    const float step    = largest / limit;
+    int8_t *    low     = rows.parts + static_cast<ptrdiff_t>(r) * 2 * rows.stride;
+    float *     shift   = rows.shift + static_cast<ptrdiff_t>(r) * rows.max_groups;
+    float *     weight  = rows.weight + static_cast<ptrdiff_t>(r) * rows.max_groups;
+    rows.step[r]        = step;
+    if (channels != nullptr) {
+        const F rest = store_rounded<Narrow>(x, 0, spec.stride, inverse, step, low, low + rows.stride);
+        shift[0]     = reduce_add(fma(rest, set1(middle), constant));
+        return;
+    }
+    for (int g = 0; g < spec.n_groups; ++g) {
+        const int first = g * spec.group, last = g + 1 == spec.n_groups ? spec.stride : first + spec.group;
+        const F   rest = store_rounded<Narrow>(x, first, last, inverse, step, low, low + rows.stride);
+        F         sum  = zero();
+        for (int d = first; d < last; d += kLanes) sum = add(sum, load(x + d));
+        shift[g]  = reduce_add(fma(rest, set1(middle), constant));
+        weight[g] = reduce_add(sum);
+    }
+}
+
+void prepare_queries_simd(const TileSpec & spec, const uint8_t * tile, const QueryRows & rows) {
+    if (spec.is_f16) return;
+    ChannelParams channels;
+    if (spec.per_channel) load_channels(spec, tile, channels);
+    const ChannelParams * params = spec.per_channel ? &channels : nullptr;
+    for (int r = 0; r < rows.n_rows; ++r) {
+        if (spec.bits <= kNarrowBits) {
+            prepare_row<true>(spec, params, rows, r);
+        } else {
+            prepare_row<false>(spec, params, rows, r);
+        }
+    }
+}
+
+// R rows, quads first .. last-1, tokens t0 .. t0 + 2 vectors: out[r][v] = sum of i * code.
+template <int R, bool Narrow>
+inline void dot_block(const uint8_t * words, const int8_t * parts, int stride, int first, int last, Ahead & ahead,
+                      I (&out)[R][2]) {
+    I low[R][2], high[R][2];
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        KVT_UNROLL
+        for (int v = 0; v < 2; ++v) low[r][v] = high[r][v] = zero_words();
+    }
+    for (int quad = first; quad < last; ++quad) {
+        fetch(ahead);
+        const I w0 = load_words(words + static_cast<size_t>(quad) * 128);
+        const I w1 = load_words(words + static_cast<size_t>(quad) * 128 + 4 * kLanes);
+        KVT_UNROLL
+        for (int r = 0; r < R; ++r) {
+            const int8_t * row = parts + static_cast<ptrdiff_t>(r) * 2 * stride + 4 * quad;
+            low[r][0]          = dot(low[r][0], w0, row);
+            low[r][1]          = dot(low[r][1], w1, row);
+            if constexpr (!Narrow) {
+                high[r][0] = dot(high[r][0], w0, row + stride);
+                high[r][1] = dot(high[r][1], w1, row + stride);
+            }
+        }
+    }
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        KVT_UNROLL
+        for (int v = 0; v < 2; ++v) out[r][v] = Narrow ? low[r][v] : add_words(low[r][v], shift_left(high[r][v], 6));
+    }
+}
+
+template <int R, bool Narrow>
+inline void score_rows(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, const QueryRows & rows, int r0,
+                       Ahead & ahead, float * scores) {
+    const int n_groups = spec.per_channel ? 1 : spec.n_groups;
+    const int n_quads = (spec.head_dim + 3) / 4, group_quads = n_groups == 1 ? n_quads : spec.group / 4;
+    for (int t = 0; t < 32; t += 2 * kLanes) {
+        for (int g = 0; g < n_groups; ++g) {
+            I         sums[R][2];
+            const int last = (g + 1) * group_quads < n_quads ? (g + 1) * group_quads : n_quads;
+            dot_block<R, Narrow>(words + static_cast<size_t>(t) * 4, rows.parts + static_cast<ptrdiff_t>(r0) * 2 * rows.stride,
+                                 rows.stride, g * group_quads, last, ahead, sums);
+            KVT_UNROLL
+            for (int v = 0; v < 2; ++v) {
+                const int at = t + v * kLanes;
+                F         s = zero(), z = zero();
+                if (!spec.per_channel) {
+                    s = load_f16(tile + spec.scales_at + 2 * static_cast<size_t>(g * 32 + at));
+                    z = load_f16(tile + spec.offsets_at + 2 * static_cast<size_t>(g * 32 + at));
+                }
+                KVT_UNROLL
+                for (int r = 0; r < R; ++r) {
+                    const int row = r0 + r, i = row * rows.max_groups + g;
+                    float *   out = scores + row * 32 + at;
+                    const F   x   = fma(to_float(sums[r][v]), set1(rows.step[row]), set1(rows.shift[i]));
+                    if (spec.per_channel) {
+                        store(out, x);
+                    } else {
+                        const F y = fma(s, x, mul(z, set1(rows.weight[i])));
+                        store(out, g == 0 ? y : add(y, load(out)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+template <int R, bool Narrow>
+inline void score_all(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, const QueryRows & rows, int r0,
+                      Ahead & ahead, float * scores) {
+    for (; r0 + R <= rows.n_rows; r0 += R) score_rows<R, Narrow>(spec, tile, words, rows, r0, ahead, scores);
+    if constexpr (R > 1) {
+        if (r0 < rows.n_rows) score_all<R / 2, Narrow>(spec, tile, words, rows, r0, ahead, scores);
+    }
+}
+
+// --- Floats ---
+
+// R rows x 2 vectors of tokens.
+template <int R>
+inline void qk_block(int head_dim, const float * q, int q_stride, const float * k, Ahead & ahead, float * scores) {
+    F acc[R][2];
+    for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = zero();
+    for (int d = 0; d < head_dim; ++d) {
+        if (d % 4 == 0) fetch(ahead);
+        const F k0 = load(k + d * 32), k1 = load(k + d * 32 + kLanes);
+        for (int r = 0; r < R; ++r) {
+            const F b = set1(q[r * q_stride + d]);
+            acc[r][0] = fma(b, k0, acc[r][0]);
+            acc[r][1] = fma(b, k1, acc[r][1]);
+        }
+    }
+    for (int r = 0; r < R; ++r) {
+        store(scores + r * 32, acc[r][0]);
+        store(scores + r * 32 + kLanes, acc[r][1]);
+    }
+}
+
+template <int R>
+inline void qk_rows(int n_rows, int head_dim, const float * q, int q_stride, const float * k, Ahead & ahead, float * scores) {
+    for (int r = 0; r + R <= n_rows; r += R) {
+        for (int t = 0; t < 32; t += 2 * kLanes)
+            qk_block<R>(head_dim, q + r * q_stride, q_stride, k + t, ahead, scores + r * 32 + t);
+    }
+    if constexpr (R > 1) {
+        const int done = n_rows / R * R;
+        if (done < n_rows) qk_rows<R / 2>(n_rows - done, head_dim, q + done * q_stride, q_stride, k, ahead, scores + done * 32);
+    }
+}
+
+void scores_simd(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, const QueryRows & rows, Ahead & ahead,
+                 float * scores) {
+    if (spec.is_f16) {
+        qk_rows<kRowsQk>(rows.n_rows, spec.head_dim, rows.q, rows.stride, reinterpret_cast<const float *>(operand), ahead,
+                         scores);
+    } else if (spec.bits <= kNarrowBits) {
+        score_all<kRowsOneDot, true>(spec, tile, operand, rows, 0, ahead, scores);
+    } else {
+        score_all<kRowsDot, false>(spec, tile, operand, rows, 0, ahead, scores);
+    }
+}
+
+}  // namespace
+}  // namespace kvt
