@@ -35,7 +35,7 @@ void attend_bench(benchmark::State & state, Isa isa, Format k_format, Format v_f
     const AttendState out{memory.data(), memory.data() + n_rows, memory.data() + 2 * n_rows};
     for (auto _ : state) {
         attend_init(out, n_rows, kHeadDim);
-        attend(*kernel_table(isa), k_tiles, v_tiles, AttendRows{n_rows, q.data(), nullptr, nullptr, 0}, 0, kCells, out,
+        attend(*kernel_table(isa), k_tiles, v_tiles, AttendRows{n_rows, q.data(), nullptr, nullptr, nullptr, 0}, 0, kCells, out,
                scratch.data());
         benchmark::DoNotOptimize(memory.data());
     }

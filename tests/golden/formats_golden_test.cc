@@ -1,6 +1,7 @@
 // The packed bytes of every format, fixed for ever: a change here is a change of the storage format.
 //
-// KVT_REGENERATE=1 rewrites the files of tests/golden/formats instead of comparing. head_dim 32; the value of token t, channel d is
+// KVT_REGENERATE=1 rewrites the files of tests/golden/formats instead of comparing. head_dim 32; the value of token t, channel d
+// is
 // ((7 t + 13 d) mod 97) / 8 - 6, exact in f16.
 #include <cstdlib>
 #include <fstream>
@@ -34,9 +35,9 @@ std::string dump(const Format & f, Side side) {
     } else {
         (void)encode_tile(f, side, kHeadDim, test::make_f16_tile(rows, side, kHeadDim).data(), test::kAllValid, tile.data());
     }
-    std::string text = fmt::format("{} {} head_dim {} bytes {} scales {} offsets {}\n", side == Side::key ? "key" : "value",
-                                   format_name(f), kHeadDim, tile.size(), tile_scales_at(f, side, kHeadDim),
-                                   tile_offsets_at(f, side, kHeadDim));
+    std::string text =
+        fmt::format("{} {} head_dim {} bytes {} scales {} offsets {}\n", side == Side::key ? "key" : "value", format_name(f),
+                    kHeadDim, tile.size(), tile_scales_at(f, side, kHeadDim), tile_offsets_at(f, side, kHeadDim));
     for (size_t i = 0; i < tile.size(); ++i) text += fmt::format("{:02x}{}", tile[i], i % 64 == 63 ? "\n" : "");
     return text;
 }
@@ -45,8 +46,8 @@ TEST(GoldenFormats, BytesAreUnchanged) {
     int rewritten = 0;
     for (const Side side : {Side::key, Side::value}) {
         for (const Format & f : test::all_formats(side, kHeadDim)) {
-            const std::string path = fmt::format("{}/golden/formats/{}.{}.txt", KVT_TEST_ROOT,
-                                                 side == Side::key ? "key" : "value", format_name(f));
+            const std::string path =
+                fmt::format("{}/golden/formats/{}.{}.txt", KVT_TEST_ROOT, side == Side::key ? "key" : "value", format_name(f));
             if (std::getenv("KVT_REGENERATE") != nullptr) {
                 std::ofstream(path) << dump(f, side);
                 ++rewritten;

@@ -32,6 +32,8 @@ struct attention {
     int64_t              n_splits;
     size_t               part_floats;  // one partial state: m, l, o of up to kMaxRows rows
     size_t               q_floats;     // queries of one item
+    int64_t              n_units;      // tiles of 32 cells of a mask row
+    const Visibility *   seen;         // [mask rows][n_units]
 };
 
 float op_float(const ggml_tensor * op, int i) {
@@ -75,6 +77,7 @@ Result<attention> describe(const ggml_tensor * op) {
     a.n_rows       = a.n_tokens * a.gqa_ratio;
     a.n_row_chunks = (a.n_rows + kMaxRows - 1) / kMaxRows;
     a.n_splits     = a.n_row_chunks == 1 ? (a.n_kv + kSplitCells - 1) / kSplitCells : 1;
+    a.n_units      = (a.n_kv + kBlockTokens - 1) / kBlockTokens;
     a.part_floats  = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dv) + 2);
     a.q_floats     = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dk));
     return a;
@@ -89,6 +92,18 @@ float alibi_slope(const attention & a, int head) {
     const float m0    = std::pow(2.0f, -a.max_bias / static_cast<float>(power));
     const float m1    = std::pow(2.0f, -a.max_bias / 2.0f / static_cast<float>(power));
     return head < power ? std::pow(m0, static_cast<float>(head + 1)) : std::pow(m1, static_cast<float>(2 * (head - power) + 1));
+}
+
+// Mask rows are numbered as the mask stores them: [ne3][ne2][ne1].
+int64_t mask_index(const attention & a, int token, int head, int64_t stream) {
+    return (stream % a.mask->ne[3] * a.mask->ne[2] + head % a.mask->ne[2]) * a.mask->ne[1] + token;
+}
+const f16_t * mask_row(const attention & a, int64_t index) {
+    const int64_t token = index % a.mask->ne[1], rest = index / a.mask->ne[1];
+    const char *  row = static_cast<const char *>(a.mask->data) + static_cast<size_t>(token) * a.mask->nb[1] +
+                       static_cast<size_t>(rest % a.mask->ne[2]) * a.mask->nb[2] +
+                       static_cast<size_t>(rest / a.mask->ne[2]) * a.mask->nb[3];
+    return reinterpret_cast<const f16_t *>(row);
 }
 
 // Rows are token-major: row r is token r / gqa_ratio, query head kv_head * gqa_ratio + r % gqa_ratio, so that heads of
@@ -128,8 +143,9 @@ void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64
     auto *    scratch   = reinterpret_cast<uint8_t *>(own_part + a.part_floats);
     const int stride    = padded_dim(a.dk);
 
-    const f16_t * mask[kMaxRows];
-    float         slope[kMaxRows];
+    const f16_t *      mask[kMaxRows];
+    const Visibility * seen[kMaxRows];
+    float              slope[kMaxRows];
     for (int r = 0; r < n_rows; ++r) {
         const row_place place = place_of(a, kv_head, first_row + r);
         const char *    src   = static_cast<const char *>(a.q->data) + static_cast<size_t>(place.token) * a.q->nb[1] +
@@ -138,13 +154,14 @@ void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64
         for (int d = 0; d < stride; ++d) q[r * stride + d] = d < a.dk ? from[d] * a.scale : 0.0f;
         slope[r] = alibi_slope(a, place.head);
         if (a.mask != nullptr) {
-            const char * row = static_cast<const char *>(a.mask->data) + static_cast<size_t>(place.token) * a.mask->nb[1] +
-                               static_cast<size_t>(place.head % a.mask->ne[2]) * a.mask->nb[2] +
-                               static_cast<size_t>(stream % a.mask->ne[3]) * a.mask->nb[3];
-            mask[r] = reinterpret_cast<const f16_t *>(row);
+            const int64_t index = mask_index(a, place.token, place.head, stream);
+            mask[r]             = mask_row(a, index);
+            seen[r]             = a.seen + index * a.n_units;
         }
     }
-    const AttendRows  rows{n_rows, q, a.mask != nullptr ? mask : nullptr, a.max_bias > 0.0f ? slope : nullptr, a.softcap};
+    const AttendRows rows{
+        n_rows,   q, a.mask != nullptr ? mask : nullptr, a.mask != nullptr ? seen : nullptr, a.max_bias > 0.0f ? slope : nullptr,
+        a.softcap};
     const AttendState state = state_at(a.n_splits > 1 ? part : own_part);
     attend_init(state, n_rows, a.dv);
     const int64_t first_cell = split * kSplitCells;
@@ -191,13 +208,17 @@ bool supports_flash_attn(const ggml_tensor * op) {
 }
 
 Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & scratch) {
-    KVT_TRY(const attention a, describe(op));
+    KVT_TRY(attention a, describe(op));
     if (tap_active()) tap_queries(a);
 
     const int64_t n_items     = a.n_streams * a.n_kv_heads * a.n_row_chunks * a.n_splits;
     const int64_t n_heads_all = a.n_streams * a.n_kv_heads;
     if (scratch.per_thread.size() < static_cast<size_t>(n_threads)) scratch.per_thread.resize(static_cast<size_t>(n_threads));
     for (auto & memory : scratch.per_thread) memory.reserve(thread_bytes(a));
+    const int64_t n_mask_rows = a.mask != nullptr ? a.mask->ne[1] * a.mask->ne[2] * a.mask->ne[3] : 0;
+    if (scratch.seen.size() < static_cast<size_t>(n_mask_rows * a.n_units))
+        scratch.seen.resize(static_cast<size_t>(n_mask_rows * a.n_units));
+    a.seen           = scratch.seen.data();
     const bool split = a.n_splits > 1;
     if (split && scratch.parts.size() < static_cast<size_t>(n_items) * a.part_floats)
         scratch.parts.resize(static_cast<size_t>(n_items) * a.part_floats);
@@ -205,6 +226,8 @@ Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & sc
 #pragma omp parallel num_threads(n_threads)
     {
         uint8_t * memory = scratch.per_thread[static_cast<size_t>(omp_get_thread_num())].data();
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < n_mask_rows; ++i) find_visibility(mask_row(a, i), a.n_kv, scratch.seen.data() + i * a.n_units);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < n_items; ++i) {
             // Causal prefill: late row chunks see the most cells, so they go first.

@@ -6,6 +6,7 @@
 #include "ggml.h"
 #include "kvt/base/aligned_buffer.h"
 #include "kvt/base/result.h"
+#include "kvt/kernels/attend.h"
 
 namespace kvt::plugin {
 
@@ -17,6 +18,7 @@ struct op_scratch {
     std::vector<float>         rows;
     std::vector<AlignedBuffer> per_thread;
     std::vector<float>         parts;
+    std::vector<Visibility>    seen;  // of every row of the mask
 };
 
 bool   supports_set_rows(const ggml_tensor * op);

@@ -41,20 +41,6 @@ Ahead ahead_of(const Part & p, int steps) {
     return {from, from + bytes, (lines + steps - 1) / steps};
 }
 
-enum class Visibility { none, some, all };
-
-// What one row sees of the n cells that `mask` covers. Branch-free so that the compiler vectorizes it: it runs once per
-// row and tile. ALiBi masks count as `some`.
-Visibility row_visibility(const f16_t * mask, int n) {
-    unsigned any = 0, all = 1;
-    for (int t = 0; t < n; ++t) {
-        any |= static_cast<unsigned>(mask[t] != kMaskHidden);
-        all &= static_cast<unsigned>((mask[t] & 0x7fff) == 0);
-    }
-    if (any == 0) return Visibility::none;
-    return all != 0 ? Visibility::all : Visibility::some;
-}
-
 // Adds to each channel what values() left out.   constant [n_groups][16]
 void add_constants(const TileSpec & v, const float * constant, float * o) {
     for (int d = 0; d < v.head_dim; d += v.group) {
@@ -108,6 +94,19 @@ float rescale_factor(float a, float b) { return a == b ? 1.0f : std::exp(a - b);
 
 }  // namespace
 
+void find_visibility(const f16_t * mask, int64_t n, Visibility * seen) {
+    for (int64_t first = 0; first < n; first += kBlockTokens, ++seen) {
+        const int64_t last = first + kBlockTokens < n ? first + kBlockTokens : n;
+        // Branch-free so that the compiler vectorizes it. ALiBi masks count as `some`.
+        unsigned any = 0, all = 1;
+        for (int64_t t = first; t < last; ++t) {
+            any |= static_cast<unsigned>(mask[t] != kMaskHidden);
+            all &= static_cast<unsigned>((mask[t] & 0x7fff) == 0);
+        }
+        *seen = any == 0 ? Visibility::none : all != 0 ? Visibility::all : Visibility::some;
+    }
+}
+
 size_t attend_scratch_bytes(const TileSpec & k, const TileSpec & v) { return Scratch::layout(nullptr, k, v).bytes; }
 
 void attend_init(const AttendState & state, int n_rows, int head_dim_v) {
@@ -124,8 +123,7 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
     const int     stride_k = k.packed->stride, stride_v = v.packed->stride, n_groups_k = k.packed->n_groups;
     const int     n_constants = v.packed->n_groups * 16;  // per row
     std::memset(scratch.constant, 0, sizeof(float) * static_cast<size_t>(rows.n_rows * n_constants));
-    float      factor[kMaxRows];
-    Visibility seen[kMaxRows];
+    float factor[kMaxRows];
     // Integer queries of a per-channel format belong to one tile; those of other formats serve all of them.
     const uint8_t * prepared_for[kMaxRows] = {};
     const auto      query_rows             = [&](int first, int n) {
@@ -142,15 +140,11 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
     if (!k.packed->is_f16 && !k.packed->per_channel) kernels.prepare_queries(*k.packed, nullptr, query_rows(0, rows.n_rows));
 
     for (int64_t cell = first_cell; cell < last_cell; cell += kBlockTokens) {
-        const int n   = last_cell - cell < kBlockTokens ? static_cast<int>(last_cell - cell) : kBlockTokens;
-        bool      any = rows.mask == nullptr;
-        if (rows.mask != nullptr) {
-            for (int r = 0; r < rows.n_rows; ++r) {
-                // Heads of one token share a mask row; rows of one token are neighbours.
-                seen[r] = r > 0 && rows.mask[r] == rows.mask[r - 1] ? seen[r - 1] : row_visibility(rows.mask[r] + cell, n);
-                any     = any || seen[r] != Visibility::none;
-            }
-        }
+        const int     n    = last_cell - cell < kBlockTokens ? static_cast<int>(last_cell - cell) : kBlockTokens;
+        const int64_t unit = cell / kBlockTokens;
+        const auto    sees = [&](int r) { return rows.mask == nullptr ? Visibility::all : rows.seen[r][unit]; };
+        bool          any  = false;
+        for (int r = 0; r < rows.n_rows && !any; ++r) any = sees(r) != Visibility::none;
         if (!any) continue;
 
         const Part      part_k = part_of(k, cell), part_v = part_of(v, cell);
@@ -163,12 +157,12 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
         }
         // Only the rows that see the tile: sequences that share a cache are each a run of rows here.
         for (int first = 0; first < rows.n_rows;) {
-            if (rows.mask != nullptr && seen[first] == Visibility::none) {
+            if (sees(first) == Visibility::none) {
                 ++first;
                 continue;
             }
             int last = first + 1;
-            while (last < rows.n_rows && (rows.mask == nullptr || seen[last] != Visibility::none)) ++last;
+            while (last < rows.n_rows && sees(last) != Visibility::none) ++last;
             const QueryRows run    = query_rows(first, last - first);
             float *         scores = scratch.scores + static_cast<ptrdiff_t>(first) * kBlockTokens;
             if (part_k.spec->per_channel) {
@@ -181,7 +175,7 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
             for (int r = first; r < last; ++r) {
                 float * row = scratch.scores + static_cast<ptrdiff_t>(r) * kBlockTokens;
                 if (rows.softcap != 0.0f) cap_logits(row, rows.softcap);
-                if (rows.mask != nullptr && seen[r] != Visibility::all) {
+                if (sees(r) != Visibility::all) {
                     const float slope = rows.slope != nullptr ? rows.slope[r] : 1.0f;
                     if (n == kBlockTokens) {
                         kernels.add_mask(rows.mask[r] + cell, slope, row);

@@ -28,12 +28,19 @@ struct HeadTiles {
     int              n_open      = 0;
 };
 
+// What a query sees of 32 cells.
+enum class Visibility : uint8_t { none, some, all };
+
+// Of each tile of 32 cells of a mask row of n cells.   seen [ceil(n / 32)]
+void find_visibility(const f16_t * mask, int64_t n, Visibility * seen);
+
 struct AttendRows {
-    int                   n_rows  = 0;        // 1 .. kMaxRows
-    const float *         q       = nullptr;  // [n_rows][padded_dim(head_dim_k)], times the logit scale, zero past head_dim_k
-    const f16_t * const * mask    = nullptr;  // [n_rows] rows of n_cells f16, or null: all cells visible
-    const float *         slope   = nullptr;  // [n_rows] ALiBi slopes; null: 1
-    float                 softcap = 0;        // 0: none
+    int                        n_rows = 0;        // 1 .. kMaxRows
+    const float *              q      = nullptr;  // [n_rows][padded_dim(head_dim_k)], times the logit scale, zero past head_dim_k
+    const f16_t * const *      mask   = nullptr;  // [n_rows] rows of n_cells f16, or null: all cells visible
+    const Visibility * const * seen   = nullptr;  // [n_rows] find_visibility() of the row's mask; null only if mask is
+    const float *              slope  = nullptr;  // [n_rows] ALiBi slopes; null: 1
+    float                      softcap = 0;       // 0: none
 };
 
 // Running state of the online softmax: o is not yet divided by l.

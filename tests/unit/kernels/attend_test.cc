@@ -70,6 +70,9 @@ protected:
         std::vector<std::vector<f16_t>> masks(static_cast<size_t>(p.n_rows),
                                               std::vector<f16_t>(static_cast<size_t>(p.n_cells), 0));
         std::vector<const f16_t *>      mask_rows;
+        std::vector<const Visibility *> seen_rows;
+        const size_t                    n_units = static_cast<size_t>(p.n_cells + kBlockTokens - 1) / kBlockTokens;
+        std::vector<Visibility>         seen(static_cast<size_t>(p.n_rows) * n_units);
         std::vector<float>              slopes;
         for (int r = 0; r < p.n_rows; ++r) {
             for (int c = 0; c < p.n_cells; ++c) {
@@ -79,10 +82,16 @@ protected:
             }
             masks[static_cast<size_t>(r)][0] = 0;
             mask_rows.push_back(masks[static_cast<size_t>(r)].data());
+            seen_rows.push_back(&seen[static_cast<size_t>(r) * n_units]);
+            find_visibility(mask_rows.back(), p.n_cells, &seen[static_cast<size_t>(r) * n_units]);
             slopes.push_back(p.slopes ? 0.01f * static_cast<float>(r + 1) : 1.0f);
         }
 
-        const AttendRows rows{p.n_rows, q.data(), p.mask ? mask_rows.data() : nullptr, p.slopes ? slopes.data() : nullptr,
+        const AttendRows rows{p.n_rows,
+                              q.data(),
+                              p.mask ? mask_rows.data() : nullptr,
+                              p.mask ? seen_rows.data() : nullptr,
+                              p.slopes ? slopes.data() : nullptr,
                               p.softcap};
         const auto       attend_with = [&](Isa with) {
             const size_t        state_floats = static_cast<size_t>(p.n_rows) * static_cast<size_t>(padded_dim(D) + 2);
@@ -232,7 +241,7 @@ TEST_P(Attend, SinkTakesWeightWithoutValue) {
     AlignedBuffer       scratch(attend_scratch_bytes(k.spec, v.spec));
     const AttendState   state{memory.data(), memory.data() + 1, memory.data() + 2};
     attend_init(state, 1, 32);
-    attend(kernels, k.view(), v.view(), AttendRows{1, q.data(), nullptr, nullptr, 0}, 0, 32, state, scratch.data());
+    attend(kernels, k.view(), v.view(), AttendRows{1, q.data(), nullptr, nullptr, nullptr, 0}, 0, 32, state, scratch.data());
     const float sink = std::log(32.0f);  // as much weight as the 32 equal cells together
     attend_sink(state, &sink, 1, 32);
     float * row = out.data();
@@ -251,9 +260,12 @@ TEST_P(Attend, RowsThatSeeNothingAreZero) {
     AlignedBuffer       scratch(attend_scratch_bytes(k.spec, v.spec));
     std::vector<f16_t>  mask(64, 0xfc00);
     const f16_t *       mask_row = mask.data();
-    const AttendState   state{memory.data(), memory.data() + 1, memory.data() + 2};
+    Visibility          seen[2];
+    const Visibility *  seen_row = seen;
+    find_visibility(mask_row, 64, seen);
+    const AttendState state{memory.data(), memory.data() + 1, memory.data() + 2};
     attend_init(state, 1, 32);
-    attend(kernels, k.view(), v.view(), AttendRows{1, q.data(), &mask_row, nullptr, 0}, 0, 64, state, scratch.data());
+    attend(kernels, k.view(), v.view(), AttendRows{1, q.data(), &mask_row, &seen_row, nullptr, 0}, 0, 64, state, scratch.data());
     float * row = out.data();
     attend_finish(state, 1, 32, &row);
     for (const float x : out) EXPECT_EQ(x, 0.0f);
