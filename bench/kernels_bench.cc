@@ -1,7 +1,10 @@
-// Speed of the tile kernels per ISA and format: bytes of packed cache per second.
+// Speed of the kernels per ISA and format: bytes of packed cache per second for attention, elements per second for packing and
+// rotation.
 //
 //   build/release/bin/kernels_bench --benchmark_filter=attend/avx512
 // Absolute numbers mean little on shared machines: compare lines of one run.
+#include <algorithm>
+
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -30,8 +33,11 @@ void attend_bench(benchmark::State & state, Isa isa, Format k_format, Format v_f
     const std::vector<uint8_t> k = random_tiles(k_spec), v = random_tiles(v_spec);
     std::vector<float> q(static_cast<size_t>(n_rows * kHeadDim), 0.01f), memory(static_cast<size_t>(n_rows * (kHeadDim + 2)));
     AlignedBuffer      scratch(attend_scratch_bytes(k_spec, v_spec));
-    const HeadTiles    k_tiles{&k_spec, nullptr, k.data(), nullptr, nullptr, 0, 0},
-        v_tiles{&v_spec, nullptr, v.data(), nullptr, nullptr, 0, 0};
+    HeadTiles          k_tiles, v_tiles;
+    k_tiles.packed = &k_spec;
+    k_tiles.tiles  = k.data();
+    v_tiles.packed = &v_spec;
+    v_tiles.tiles  = v.data();
     const AttendState out{memory.data(), memory.data() + n_rows, memory.data() + 2 * n_rows};
     for (auto _ : state) {
         attend_init(out, n_rows, kHeadDim);
@@ -43,31 +49,59 @@ void attend_bench(benchmark::State & state, Isa isa, Format k_format, Format v_f
                             static_cast<int64_t>(k_spec.bytes + v_spec.bytes));
 }
 
-// Packing of one token of one KV head.
-void encode_bench(benchmark::State & state, Isa isa, Format format, Side side) {
-    const TileSpec       spec = make_tile_spec(format, side, kHeadDim);
-    std::vector<uint8_t> tile(spec.bytes);
-    std::vector<float>   row(kHeadDim);
-    std::vector<f16_t>   half(static_cast<size_t>(tile_tokens(format)) * kHeadDim);
-    const uint32_t       all[kMaxParts] = {~0u, ~0u, ~0u, ~0u};
-    SplitMix64           rng(2);
-    for (float & x : row) x = static_cast<float>(rng.uniform() - 0.5);
-    for (f16_t & x : half) x = f32_to_f16(static_cast<float>(rng.uniform() - 0.5));
-    int t = 0;
+// Random numbers in -0.5 .. 0.5.
+std::vector<float> random_floats(size_t n) {
+    SplitMix64         rng(2);
+    std::vector<float> x(n);
+    for (float & y : x) y = static_cast<float>(rng.uniform() - 0.5);
+    return x;
+}
+
+// Packing of n_rows tokens of one KV head, or of one block of a sealed format. With feedback, kernels take several rows at once.
+void encode_bench(benchmark::State & state, Isa isa, Format format, Side side, bool feedback) {
+    const int                n_rows = static_cast<int>(state.range(0));
+    const TileSpec           spec   = make_tile_spec(format, side, kHeadDim);
+    const std::vector<float> rows   = random_floats(static_cast<size_t>(std::max(n_rows, tile_tokens(format))) * kHeadDim);
+    std::vector<float>       matrix = random_floats(kHeadDim * kHeadDim);
+    std::vector<uint8_t>     tile(spec.bytes);
+    std::vector<f16_t>       half;
+    std::vector<TokenPlace>  places;
+    const uint32_t           all[kMaxParts] = {~0u, ~0u, ~0u, ~0u};
+    for (const float x : rows) half.push_back(f32_to_f16(x));
+    for (int t = 0; t < n_rows; ++t) places.push_back({tile.data(), t % kBlockTokens});
+    for (size_t i = 0; i < kHeadDim; ++i) {
+        for (size_t j = 0; j < kHeadDim; ++j) matrix[i * kHeadDim + j] *= j < i ? 0.1f : 0.0f;
+    }
+    const float * with = feedback ? matrix.data() : nullptr;
     for (auto _ : state) {
         if (format.store == Store::sealed_block) {
-            benchmark::DoNotOptimize(kernel_table(isa)->encode_tile(spec, half.data(), all, tile.data()));
+            benchmark::DoNotOptimize(kernel_table(isa)->encode_tile(spec, half.data(), all, with, tile.data()));
         } else {
-            benchmark::DoNotOptimize(kernel_table(isa)->encode_token(spec, t++ % kBlockTokens, row.data(), tile.data()));
+            benchmark::DoNotOptimize(kernel_table(isa)->encode_tokens(spec, with, n_rows, rows.data(), kHeadDim, places.data()));
         }
     }
-    const int64_t elements = format.store == Store::sealed_block ? kBlockTokens * kHeadDim : kHeadDim;
+    const int64_t elements = (format.store == Store::sealed_block ? tile_tokens(format) : n_rows) * kHeadDim;
     state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * elements);
+}
+
+// Rotation of n_rows rows of one KV head.
+void rotate_bench(benchmark::State & state, Isa isa, bool dense) {
+    const int                n_rows  = static_cast<int>(state.range(0));
+    const std::vector<float> columns = random_floats(kHeadDim * kHeadDim),
+                             rows    = random_floats(static_cast<size_t>(n_rows) * kHeadDim);
+    const RotationSpec spec{dense ? columns.data() : nullptr, kHeadDim, kHeadDim, kHeadDim};
+    std::vector<float> x(rows.size());
+    for (auto _ : state) {
+        std::copy(rows.begin(), rows.end(), x.begin());  // the matrix is not orthogonal: rows would overflow in the end
+        kernel_table(isa)->rotate(spec, n_rows, x.data());
+        benchmark::DoNotOptimize(x.data());
+    }
+    state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * n_rows * kHeadDim);
 }
 
 void register_all() {
     for (const Isa isa : available_isas()) {
-        for (const Mode mode : {Mode::kivi, Mode::per_token_asym}) {
+        for (const Mode mode : {Mode::kivi, Mode::per_token_asym, Mode::rotated}) {
             for (const auto & [k, v] : {std::pair{8, 8}, {8, 4}, {4, 4}, {4, 2}, {2, 2}, {16, 16}}) {
                 const Format k_format = mode_format(mode, Side::key, k, kHeadDim),
                              v_format = mode_format(mode, Side::value, v, kHeadDim);
@@ -76,11 +110,23 @@ void register_all() {
             }
             for (const int bits : {8, 4, 2}) {
                 for (const Side side : {Side::key, Side::value}) {
-                    const auto name =
-                        fmt::format("encode/{}/{}/{}{}", isa_name(isa), mode_name(mode), side == Side::key ? "K" : "V", bits);
-                    benchmark::RegisterBenchmark(name.c_str(), encode_bench, isa, mode_format(mode, side, bits, kHeadDim), side);
+                    for (const bool feedback : {false, true}) {
+                        const Format format = mode_format(mode, side, bits, kHeadDim);
+                        const auto   name   = fmt::format("encode{}/{}/{}/{}{}/rows", feedback ? "_feedback" : "", isa_name(isa),
+                                                          mode_name(mode), side == Side::key ? "K" : "V", bits);
+                        auto * bench = benchmark::RegisterBenchmark(name.c_str(), encode_bench, isa, format, side, feedback);
+                        if (format.store == Store::sealed_block) {
+                            bench->Arg(kBlockTokens);
+                        } else {
+                            bench->Arg(1)->Arg(32);
+                        }
+                    }
                 }
             }
+        }
+        for (const bool dense : {false, true}) {
+            const auto name = fmt::format("rotate/{}/{}/rows", isa_name(isa), dense ? "dense" : "hadamard");
+            benchmark::RegisterBenchmark(name.c_str(), rotate_bench, isa, dense)->Arg(1)->Arg(8)->Arg(64);
         }
     }
 }

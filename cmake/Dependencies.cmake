@@ -6,6 +6,7 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(Threads REQUIRED)
 find_package(pagmo REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
 
 if(NOT KVT_LLAMA_ROOT)
   message(FATAL_ERROR "KVT_LLAMA_ROOT is not set: run scripts/llama_cpp.sh, which prints it, and pass -DKVT_LLAMA_ROOT=...")

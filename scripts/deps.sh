@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that kvtuner needs (apt-get, as root or through sudo); does nothing when all are present.
-# usage: scripts/deps.sh [--list]
+# usage: scripts/deps.sh [--list | --arm]     --arm: what scripts/test_arm.sh needs on top
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 packages=(
     g++ cmake ninja-build ccache git binutils                              # build
-    libpagmo-dev nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev     # libraries of the program
+    libpagmo-dev nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev libeigen3-dev # libraries of the program
     libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy     # tests, benchmarks, lint
     python3 python3-pip python3-venv curl ca-certificates unzip util-linux # what the scripts use
 )
 
+if [ "${1:-}" = --arm ]; then packages+=(g++-aarch64-linux-gnu qemu-user googletest); fi
 if [ "${1:-}" = --list ]; then
     printf '%s\n' "${packages[@]}"
     exit 0

@@ -7,7 +7,7 @@ import policy_common
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 # Third-party headers with one door each, by the way their path begins.
 FOREIGN = {
-    "nlohmann": ("nlohmann/",), "openssl": ("openssl/",), "pagmo": ("pagmo/", "boost/", "Eigen/", "eigen3/"),
+    "nlohmann": ("nlohmann/",), "openssl": ("openssl/",), "pagmo": ("pagmo/", "boost/"), "eigen": ("Eigen/", "eigen3/"),
     "CLI11": ("CLI/",), "llama": ("llama",), "ggml": ("ggml", "gguf"), "build_info": ("kvt_build_info.h",), "omp": ("omp.h",),
     "immintrin": ("immintrin.h", "x86intrin.h", "arm_neon.h", "cpuid.h"),
 }

@@ -31,9 +31,10 @@ std::string dump(const Format & f, Side side) {
     std::vector<uint8_t> tile(tile_bytes(f, side, kHeadDim));
     if (f.codec == Codec::f16) {
         for (int t = 0; t < kBlockTokens; ++t)
-            (void)encode_token(f, side, kHeadDim, t, &rows[static_cast<size_t>(t * kHeadDim)], tile.data());
+            (void)encode_token(f, side, kHeadDim, t, &rows[static_cast<size_t>(t * kHeadDim)], nullptr, tile.data());
     } else {
-        (void)encode_tile(f, side, kHeadDim, test::make_f16_tile(rows, side, kHeadDim).data(), test::kAllValid, tile.data());
+        (void)encode_tile(f, side, kHeadDim, test::make_f16_tile(rows, side, kHeadDim).data(), test::kAllValid, nullptr,
+                          tile.data());
     }
     std::string text =
         fmt::format("{} {} head_dim {} bytes {} scales {} offsets {}\n", side == Side::key ? "key" : "value", format_name(f),

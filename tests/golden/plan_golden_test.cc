@@ -15,13 +15,19 @@ namespace {
 
 const std::string kPath = std::string(KVT_TEST_ROOT) + "/golden/plan_v1.json";
 
-// KIVI formats of every width, one 16-bit layer, a sliding layer, a layer without a cache.
+// KIVI formats, a layer with transforms, one 16-bit layer, a sliding layer, a layer without a cache.
 PrecisionPlan golden_plan() {
     PrecisionPlan plan   = testing::example_plan(Mode::kivi);
-    plan.model.n_layer   = 6;
+    plan.mode            = Mode::custom;
+    plan.kept            = {1, 64};
+    plan.model.n_layer   = 7;
     plan.layers[3].layer = 4;
     plan.layers[3].attn  = Attention::sliding;
     plan.layers.push_back({5, 4, Attention::full, f16_format(), f16_format()});
+    plan.layers.push_back({6, 5, Attention::full, mode_format(Mode::rotated, Side::key, 3, 64),
+                           mode_format(Mode::rotated, Side::value, 4, 64), "dense3", "hadamard"});
+    plan.transforms  = {{"dense3", Rotation::dense}, {"hadamard", Rotation::hadamard}};
+    plan.calibration = {"", "plan_v1.safetensors", testing::hash_of('d'), 8192};
     return plan;
 }
 
@@ -39,7 +45,9 @@ TEST(GoldenPlan, WritingGivesTheSameBytes) {
 TEST(GoldenPlan, ReadingGivesTheSamePlan) {
     const auto plan = read_plan_file(kPath);
     ASSERT_TRUE(plan.ok()) << plan.error().message;
-    EXPECT_EQ(*plan, golden_plan());
+    PrecisionPlan expected      = golden_plan();
+    expected.calibration.folder = std::string(KVT_TEST_ROOT) + "/golden";
+    EXPECT_EQ(*plan, expected);
 }
 
 }  // namespace

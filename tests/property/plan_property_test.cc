@@ -19,7 +19,7 @@ TEST(PlanProperty, RandomPlansRoundTripByteForByte) {
 }
 
 TEST(PlanProperty, EveryTruncationIsRefused) {
-    const std::string text = write_plan(testing::example_plan());
+    const std::string text = write_plan(testing::rotated_plan());
     for (size_t n = 0; n + 1 < text.size(); ++n) {  // without its last newline it is still whole
         const auto plan = parse_plan(std::string_view(text).substr(0, n));
         ASSERT_FALSE(plan.ok()) << n;
@@ -54,13 +54,13 @@ TEST(PlanProperty, ByteFlipsNeverCrash) {
 }
 
 TEST(PlanProperty, SplicedTextNeverCrashes) {
-    const std::string text = write_plan(testing::example_plan(Mode::kivi));
-    const char * bits[]    = {"{",       "}",          "[",  "]",   "\"", ",", ":", "null", "-1", "1e308", "99999999999999999999",
-                              "\\u0000", "\"layers\"", "{}", "true"};
+    const std::string texts[] = {write_plan(testing::example_plan(Mode::kivi)), write_plan(testing::rotated_plan())};
+    const char * bits[] = {"{",       "}",          "[",  "]",   "\"", ",", ":", "null", "-1", "1e308", "99999999999999999999",
+                           "\\u0000", "\"layers\"", "{}", "true"};
     SplitMix64   rng(12);
     int          accepted = 0;
     for (int i = 0; i < 20000; ++i) {
-        std::string  damaged = text;
+        std::string  damaged = texts[i % 2];
         const size_t at      = rng.below(damaged.size());
         damaged.replace(at, std::min(damaged.size() - at, size_t(rng.below(40))), bits[rng.below(std::size(bits))]);
         expect_refused_or_legal(damaged, accepted);
@@ -70,10 +70,10 @@ TEST(PlanProperty, SplicedTextNeverCrashes) {
 
 TEST(PlanProperty, MoreBitsNeverTakeFewerBytes) {
     const ModelInfo model = testing::example_model();
-    for (const Mode mode : {Mode::per_token_asym, Mode::kivi}) {
+    for (const Mode mode : {Mode::per_token_asym, Mode::kivi, Mode::rotated}) {
         for (const uint64_t cells : {32u, 511u, 4096u}) {
             uint64_t last = 0;
-            for (const int bits : {2, 4, 8}) {
+            for (const int bits : {2, 3, 4, 5, 6, 8}) {
                 const uint64_t bytes = plan_size(uniform_plan(model, mode, bits, bits), cells).bytes;
                 EXPECT_GT(bytes, last);
                 last = bytes;

@@ -12,7 +12,7 @@ namespace {
 double mean_square_error(const Format & f, Side side, int head_dim, const std::vector<float> & rows) {
     std::vector<uint8_t> tile(tile_bytes(f, side, head_dim));
     const auto           half = test::make_f16_tile(rows, side, head_dim);
-    (void)encode_tile(f, side, head_dim, half.data(), test::kAllValid, tile.data());
+    (void)encode_tile(f, side, head_dim, half.data(), test::kAllValid, nullptr, tile.data());
     double             sum = 0;
     std::vector<float> row(static_cast<size_t>(head_dim));
     for (int t = 0; t < kBlockTokens; ++t) {
@@ -29,7 +29,7 @@ TEST(QuantProperty, ErrorFallsAsBitsRise) {
     for (uint64_t seed = 0; seed < 40; ++seed) {
         const int head_dim = 16 * (1 + static_cast<int>(seed % 8));
         for (const Side side : {Side::key, Side::value}) {
-            for (const Mode mode : {Mode::kivi, Mode::per_token_asym}) {
+            for (const Mode mode : {Mode::kivi, Mode::per_token_asym, Mode::rotated}) {
                 if (mode == Mode::kivi && side == Side::value && head_dim < 32) continue;
                 const auto rows = test::make_values(test::Shape::outlier_channel, kBlockTokens, head_dim, seed);
                 double     last = INFINITY;
@@ -68,7 +68,7 @@ TEST(QuantProperty, SealingDecodedValuesAgainHardlyMovesThem) {
             const auto           rows = test::make_values(test::Shape::normal, group, 64, seed);
             std::vector<uint8_t> tile(tile_bytes(f, Side::key, 64));
             const auto           seal = [&](const std::vector<float> & from) {
-                (void)encode_tile(f, Side::key, 64, test::make_f16_tile(from, Side::key, 64).data(), test::kAllValid,
+                (void)encode_tile(f, Side::key, 64, test::make_f16_tile(from, Side::key, 64).data(), test::kAllValid, nullptr,
                                             tile.data());
             };
             seal(rows);

@@ -68,14 +68,17 @@ private:
     class FakeSession final : public Session {
     public:
         FakeSession(FakeRunner & runner, const SessionOptions & options) : runner_(runner), options_(options) {}
-        void     clear() override { history_.clear(); }
-        int      position() const override { return static_cast<int>(history_.size()); }
+        void clear(int position) override {
+            history_.clear();
+            start_ = position;
+        }
+        int      position() const override { return start_ + static_cast<int>(history_.size()); }
         uint64_t kv_bytes() const override { return 1000; }
         Status   decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) override {
             runner_.longest_call = std::max(runner_.longest_call, static_cast<int>(tokens.size()));
             const double wave    = options_.plan ? runner_.wave(*options_.plan) : 0.0;
             for (const Token t : tokens) {
-                  if (position() >= options_.n_ctx) return Error{"context full"};
+                  if (static_cast<int>(history_.size()) >= options_.n_ctx) return Error{"context full"};
                 history_.push_back(t);
                   const int at = position() - 1;
                   if (at < first_logits || !on_logits) continue;
@@ -90,6 +93,7 @@ private:
         FakeRunner &       runner_;
         SessionOptions     options_;
         std::vector<Token> history_;
+        int                start_ = 0;
     };
 
     ModelInfo info_;

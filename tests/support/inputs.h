@@ -65,8 +65,12 @@ inline std::vector<Format> all_formats(Side side, int head_dim) {
     for (const int bits : {2, 3, 4, 5, 6, 8}) {
         formats.push_back(mode_format(Mode::per_token_asym, side, bits, head_dim));
         if (side == Side::key || head_dim >= 32) formats.push_back(mode_format(Mode::kivi, side, bits, head_dim));
-        if (head_dim > 16)
-            formats.push_back(Format{Codec::int_asym, static_cast<uint8_t>(bits), Axis::per_token, Store::on_write, 16});
+        formats.push_back(mode_format(Mode::rotated, side, bits, head_dim));
+        for (const Params params : {Params::f16, Params::byte}) {
+            if (head_dim > 16)
+                formats.push_back(
+                    Format{Codec::int_asym, static_cast<uint8_t>(bits), Axis::per_token, Store::on_write, 16, params});
+        }
         if (side == Side::key) {
             for (const uint16_t group : {uint16_t{64}, uint16_t{128}})
                 formats.push_back(
@@ -89,6 +93,19 @@ inline std::vector<f16_t> make_f16_tile(const std::vector<float> & rows, Side si
         }
     }
     return tile;
+}
+
+// Error feedback for head_dim channels (quant/codec.h), small enough that errors do not grow from channel to channel.
+inline std::vector<float> make_feedback(int head_dim, uint64_t seed) {
+    const int          stride = (head_dim + 15) / 16 * 16;
+    SplitMix64         rng(seed);
+    std::vector<float> feedback(static_cast<size_t>(head_dim * stride), 0.0f);
+    for (int i = 0; i < head_dim; ++i) {
+        for (int j = 0; j < i; ++j)
+            feedback[static_cast<size_t>(i * stride + j)] =
+                static_cast<float>(rng.uniform() - 0.5) / std::sqrt(static_cast<float>(head_dim));
+    }
+    return feedback;
 }
 
 // A gtest-safe name of a format.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "kvt/base/rng.h"
 #include "kvt/plan/plan.h"
@@ -42,6 +43,14 @@ inline PrecisionPlan example_plan(Mode mode = Mode::per_token_asym) {
     return plan;
 }
 
+// 4-bit keys and 8-bit values with transforms, a calibration and 16-bit tokens.
+inline PrecisionPlan rotated_plan() {
+    PrecisionPlan plan        = uniform_plan(example_model(), Mode::rotated, 4, 8);
+    plan.kept.residual_tokens = 64;
+    plan.calibration          = {"", "example.safetensors", hash_of('e'), 32768};
+    return plan;
+}
+
 // Any legal plan; same seed, same plan.
 inline PrecisionPlan random_plan(uint64_t seed) {
     SplitMix64 rng(seed);
@@ -56,23 +65,35 @@ inline PrecisionPlan random_plan(uint64_t seed) {
                   static_cast<int>(1 + rng.below(9)),
                   dim(),
                   dim()};
-    plan.mode  = static_cast<Mode>(rng.below(3));
+    plan.mode  = static_cast<Mode>(rng.below(4));
+    plan.kept  = {static_cast<int>(rng.below(3)), static_cast<int>(rng.below(4)) * 100};
 
-    const auto format = [&](Side side) {
+    constexpr int kWidths[] = {2, 3, 4, 5, 6, 8, 16};
+    const auto    format    = [&](Side side) {
         const int head_dim = side == Side::key ? plan.model.head_dim_k : plan.model.head_dim_v;
-        const int bits     = 2 << rng.below(4);
+        const int bits     = kWidths[rng.below(7)];
         if (bits == 16) return f16_format();
         const Mode mode = plan.mode == Mode::custom && rng.below(2) == 0 && head_dim >= 32 ? Mode::kivi : plan.mode;
         Format     f    = mode_format(mode, side, bits, head_dim);
         if (mode == Mode::custom && rng.below(2) == 0) f.group = 16;
+        if (plan.mode == Mode::custom && f.axis == Axis::per_token && rng.below(2) == 0) f.params = Params::byte;
         if (f.group > head_dim) f = f16_format();
         return f;
+    };
+    const auto transform = [&](const Format & f) {
+        const std::pair<const char *, Rotation> known[] = {
+            {"centered", Rotation::none}, {"ha \"mard", Rotation::hadamard}, {"dense4", Rotation::dense}};
+        if (f.codec == Codec::f16 || rng.below(2) == 0) return std::string();
+        return plan.transforms.insert(known[rng.below(3)]).first->first;
     };
     for (int layer = 0; layer < plan.model.n_layer; ++layer) {
         if (rng.below(5) == 0 && !(layer == plan.model.n_layer - 1 && plan.layers.empty())) continue;  // layers without a cache
         plan.layers.push_back({layer, static_cast<int>(plan.layers.size()),
                                rng.below(3) == 0 ? Attention::sliding : Attention::full, format(Side::key), format(Side::value)});
+        plan.layers.back().k_transform = transform(plan.layers.back().k);
+        plan.layers.back().v_transform = transform(plan.layers.back().v);
     }
+    if (!plan.transforms.empty()) plan.calibration = {"", "c.safetensors", hash_of('f'), static_cast<int>(1 + rng.below(100000))};
     for (uint64_t i = rng.below(3); i > 0; --i) {
         Measured m;
         m.metric = "metric";

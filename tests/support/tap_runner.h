@@ -50,7 +50,7 @@ private:
     public:
         TapSession(TapRunner & runner, std::unique_ptr<Session> inner, TapFn tap)
             : runner_(runner), inner_(std::move(inner)), tap_(std::move(tap)) {}
-        void     clear() override { inner_->clear(); }
+        void     clear(int position) override { inner_->clear(position); }
         int      position() const override { return inner_->position(); }
         uint64_t kv_bytes() const override { return inner_->kv_bytes(); }
         Status   decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) override {

@@ -22,12 +22,13 @@ TokenMask before(const TokenMask & mask, int token) {
 
 }  // namespace
 
-BlockTable::BlockTable(int64_t n_blocks, int block_tokens, int n_slots)
+BlockTable::BlockTable(int64_t n_blocks, int block_tokens, int n_slots, Sealing sealing)
     : valid_(static_cast<size_t>(n_blocks), TokenMask{}),
       open_blocks_(static_cast<size_t>(n_slots), -1),
       filled_(static_cast<size_t>(n_slots), TokenMask{}),
       last_write_(static_cast<size_t>(n_slots), 0u),
-      block_tokens_(block_tokens) {}
+      block_tokens_(block_tokens),
+      sealing_(sealing) {}
 
 void BlockTable::clear() {
     std::fill(valid_.begin(), valid_.end(), TokenMask{});
@@ -73,7 +74,8 @@ void BlockTable::write(int64_t cell, int64_t row, std::vector<BlockStep> & steps
     add(filled_[s], token);
     add(valid_[static_cast<size_t>(block)], token);
     last_write_[s] = ++clock_;
-    bool full      = true;
+    if (sealing_ == Sealing::when_needed) return;
+    bool full = true;
     for (int p = 0; p < block_tokens_ / kBlockTokens; ++p) full = full && filled_[s][static_cast<size_t>(p)] == 0xffffffffu;
     if (full) seal(slot, steps);
 }

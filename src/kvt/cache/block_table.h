@@ -36,9 +36,12 @@ struct BlockStep {
     TokenMask valid{};
 };
 
+// When a full block is sealed: at once, or not before its slot is needed, so that the newest tokens stay at 16 bits.
+enum class Sealing : uint8_t { when_full, when_needed };
+
 class BlockTable {
 public:
-    BlockTable(int64_t n_blocks, int block_tokens, int n_slots);
+    BlockTable(int64_t n_blocks, int block_tokens, int n_slots, Sealing sealing);
 
     // Appends the steps for one written cell; they must be executed in order for every KV head.
     void write(int64_t cell, int64_t row, std::vector<BlockStep> & steps);
@@ -60,6 +63,7 @@ private:
     std::vector<TokenMask> filled_;       // [n_slots] tokens written since opening, or kept
     std::vector<uint64_t>  last_write_;   // [n_slots]
     int                    block_tokens_;
+    Sealing                sealing_;
     uint64_t               clock_ = 0;
 };
 

@@ -16,9 +16,23 @@ TensorCache::TensorCache(const CacheShape & shape, const KernelTable & kernels, 
       n_blocks_((shape.n_cells + block_tokens_ - 1) / block_tokens_),
       memory_(memory) {
     const int64_t n_tiles = shape_.n_streams * shape_.n_heads * n_blocks_;
+    n_open_               = open_blocks(shape_.format, shape_.kept);
+    n_sinks_              = sink_slots(shape_.format, shape_.kept, static_cast<uint64_t>(shape_.n_streams));
     open_memory_          = memory_ + static_cast<size_t>(n_tiles) * packed_.bytes;
-    if (sealing())
-        tables_.assign(static_cast<size_t>(shape_.n_streams), BlockTable(n_blocks_, block_tokens_, open_blocks(shape_.format)));
+    sink_memory_          = open_memory_ + static_cast<size_t>(shape_.n_streams * shape_.n_heads * n_open_) * open_tile_bytes();
+    const Sealing when    = shape_.kept.residual_tokens > 0 ? Sealing::when_needed : Sealing::when_full;
+    if (sealing()) tables_.assign(static_cast<size_t>(shape_.n_streams), BlockTable(n_blocks_, block_tokens_, n_open_, when));
+    if (n_sinks_ > 0) sinks_.assign(static_cast<size_t>(shape_.n_streams), SinkTable(n_sinks_));
+    scratch_.resize(static_cast<size_t>(shape_.n_heads));
+}
+
+const PackedTransform * TensorCache::transform(int head) const {
+    return shape_.transforms ? &(*shape_.transforms)[static_cast<size_t>(head)] : nullptr;
+}
+
+const float * TensorCache::feedback(int head) const {
+    const PackedTransform * t = transform(head);
+    return t == nullptr || t->feedback.empty() ? nullptr : t->feedback.data();
 }
 
 uint8_t * TensorCache::tile(int64_t stream, int head, int64_t block) const {
@@ -28,15 +42,45 @@ uint8_t * TensorCache::tile(int64_t stream, int head, int64_t block) const {
 size_t TensorCache::open_tile_bytes() const { return static_cast<size_t>(packed_.n_parts) * open_.bytes; }
 
 uint8_t * TensorCache::open_tile(int64_t stream, int slot, int head) const {
-    const int64_t index = (stream * open_blocks(shape_.format) + slot) * shape_.n_heads + head;
+    const int64_t index = (stream * n_open_ + slot) * shape_.n_heads + head;
     return open_memory_ + static_cast<size_t>(index) * open_tile_bytes();
+}
+
+size_t TensorCache::sink_bytes() const {
+    const size_t rows = static_cast<size_t>(shape_.n_heads) * static_cast<size_t>(n_sinks_);
+    return (rows * static_cast<size_t>(shape_.head_dim) * sizeof(f16_t) + 63) / 64 * 64;
+}
+
+f16_t * TensorCache::sink_row(int64_t stream, int head, int slot) const {
+    auto * rows = reinterpret_cast<f16_t *>(sink_memory_ + static_cast<size_t>(stream) * sink_bytes());
+    return rows + static_cast<ptrdiff_t>(head * n_sinks_ + slot) * shape_.head_dim;
+}
+
+void TensorCache::keep_sink(int64_t stream, int64_t cell, const float * row) {
+    const int slot = sinks_[static_cast<size_t>(stream)].take(cell);
+    for (int h = 0; h < shape_.n_heads; ++h) {
+        float         stored[1024];
+        const float * from = row + static_cast<ptrdiff_t>(h) * shape_.head_dim;
+        if (const PackedTransform * t = transform(h)) {
+            transform_row(*t, from, stored);
+            from = stored;
+        }
+        f16_t * to = sink_row(stream, h, slot);
+        for (int d = 0; d < shape_.head_dim; ++d) to[d] = f32_to_f16(from[d]);
+    }
+}
+
+bool TensorCache::is_sink(int64_t stream, int64_t cell) const {
+    return n_sinks_ > 0 && sinks_[static_cast<size_t>(stream)].slot_of(cell) >= 0;
 }
 
 void TensorCache::plan_write(std::span<const int64_t> cells) {
     writes_.clear();
     steps_.clear();
+    n_rows_ = cells.size();
     for (size_t r = 0; r < cells.size(); ++r) {
         const int64_t stream = cells[r] / shape_.n_cells, cell = cells[r] % shape_.n_cells, row = static_cast<int64_t>(r);
+        if (n_sinks_ > 0) sinks_[static_cast<size_t>(stream)].forget(cell);
         if (!sealing()) {
             writes_.push_back({stream, cell / block_tokens_, row, static_cast<int>(cell % block_tokens_)});
             continue;
@@ -47,16 +91,33 @@ void TensorCache::plan_write(std::span<const int64_t> cells) {
     }
 }
 
-Encoded TensorCache::write_head(int head, const float * rows, int64_t row_stride) {
-    Encoded    result = Encoded::ok;
-    const auto note   = [&result](Encoded e) {
-        if (e != Encoded::ok) result = e;
-    };
-    for (const CellWrite & w : writes_) {
-        note(kernels_->encode_token(packed_, w.token, rows + w.row * row_stride, tile(w.stream, head, w.block)));
+const float * TensorCache::stored_rows(int head, const float * rows, int64_t row_stride) {
+    const PackedTransform * t      = transform(head);
+    const auto              stride = static_cast<size_t>(packed_.stride);
+    AlignedBuffer &         memory = scratch_[static_cast<size_t>(head)].rows;
+    memory.reserve(n_rows_ * stride * sizeof(float));
+    auto * const out = reinterpret_cast<float *>(memory.data());
+    for (size_t r = 0; r < n_rows_; ++r) {
+        const float * from = rows + static_cast<ptrdiff_t>(r) * row_stride;
+        float *       to   = out + r * stride;
+        std::memcpy(to, from, sizeof(float) * static_cast<size_t>(shape_.head_dim));
+        if (t == nullptr) continue;
+        for (int d = 0; d < shape_.head_dim; ++d) to[d] = to[d] - t->center[static_cast<size_t>(d)];
+        for (int d = 0; d < shape_.head_dim && !t->scale.empty(); ++d) to[d] = to[d] * t->scale[static_cast<size_t>(d)];
     }
+    if (t != nullptr && t->rotation != Rotation::none) {
+        const float *      columns = t->rotation == Rotation::dense ? t->forward.data() : nullptr;
+        const RotationSpec spec{columns, t->head_dim, t->stride, t->block};
+        kernels_->rotate(spec, static_cast<int>(n_rows_), out);
+    }
+    return out;
+}
+
+Encoded TensorCache::run_steps(int head, const float * rows) {
+    Encoded result = Encoded::ok;
     for (const auto & [stream, step] : steps_) {
         uint8_t * const open = open_tile(stream, step.slot, head);
+        Encoded         one  = Encoded::ok;
         switch (step.kind) {
             case BlockStep::Kind::open:
                 std::memset(open, 0, open_tile_bytes());
@@ -65,32 +126,54 @@ Encoded TensorCache::write_head(int head, const float * rows, int64_t row_stride
                 float row[1024];
                 for (int t = 0; t < block_tokens_; ++t) {
                     decode_token(packed_.format, packed_.side, packed_.head_dim, t, tile(stream, head, step.block), row);
-                    kernels_->encode_token(open_, t, row, open);
+                    const TokenPlace place{open, t};
+                    kernels_->encode_tokens(open_, nullptr, 1, row, 0, &place);
                 }
                 break;
             }
-            case BlockStep::Kind::write:
-                note(kernels_->encode_token(open_, step.token, rows + step.row * row_stride, open));
+            case BlockStep::Kind::write: {
+                const TokenPlace place{open, step.token};
+                one = kernels_->encode_tokens(open_, nullptr, 1, rows + step.row * packed_.stride, 0, &place);
                 break;
+            }
             case BlockStep::Kind::seal: {
-                // The open tile is 64-byte aligned f16 data written by encode_token of the f16 spec.
+                // The open tile is 64-byte aligned f16 data written by encode_tokens of the f16 spec.
                 const f16_t * src = reinterpret_cast<const f16_t *>(open);
-                note(kernels_->encode_tile(packed_, src, step.valid.data(), tile(stream, head, step.block)));
+                one = kernels_->encode_tile(packed_, src, step.valid.data(), feedback(head), tile(stream, head, step.block));
                 break;
             }
         }
+        if (one != Encoded::ok) result = one;
     }
     return result;
 }
 
+Encoded TensorCache::write_head(int head, const float * rows, int64_t row_stride) {
+    const float * stored = stored_rows(head, rows, row_stride);
+    if (sealing()) return run_steps(head, stored);
+    std::vector<TokenPlace> & places = scratch_[static_cast<size_t>(head)].places;
+    places.clear();
+    for (const CellWrite & w : writes_) places.push_back({tile(w.stream, head, w.block), w.token});
+    return kernels_->encode_tokens(packed_, feedback(head), static_cast<int>(places.size()), stored, packed_.stride,
+                                   places.data());
+}
+
 HeadTiles TensorCache::head(int64_t stream, int head) const {
-    HeadTiles tiles{&packed_, &open_, tile(stream, head, 0), nullptr, nullptr, 0, 0};
+    HeadTiles tiles;
+    tiles.packed = &packed_;
+    tiles.open   = &open_;
+    tiles.tiles  = tile(stream, head, 0);
     if (sealing()) {
         const BlockTable & table = tables_[static_cast<size_t>(stream)];
         tiles.open_blocks        = table.open_blocks();
         tiles.open_tiles         = open_tile(stream, 0, head);
         tiles.open_stride        = static_cast<size_t>(shape_.n_heads) * open_tile_bytes();
         tiles.n_open             = table.n_slots();
+    }
+    if (n_sinks_ > 0) {
+        tiles.sink_cells = sinks_[static_cast<size_t>(stream)].cells();
+        tiles.sink_rows  = sink_row(stream, head, 0);
+        tiles.n_sinks    = n_sinks_;
     }
     return tiles;
 }
@@ -100,25 +183,38 @@ void TensorCache::read_cell(int64_t cell, float * row) const {
     const int64_t block = index / block_tokens_;
     const int     token = static_cast<int>(index % block_tokens_);
     const int     slot  = sealing() ? tables_[static_cast<size_t>(stream)].slot_of(block) : -1;
+    const int     sink  = n_sinks_ > 0 ? sinks_[static_cast<size_t>(stream)].slot_of(index) : -1;
     for (int h = 0; h < shape_.n_heads; ++h) {
-        const TileSpec & spec = slot < 0 ? packed_ : open_;
-        const uint8_t *  from = slot < 0 ? tile(stream, h, block) : open_tile(stream, slot, h);
-        decode_token(spec.format, spec.side, spec.head_dim, token, from, row + static_cast<ptrdiff_t>(h) * shape_.head_dim);
+        float * out = row + static_cast<ptrdiff_t>(h) * shape_.head_dim;
+        if (sink >= 0) {
+            const f16_t * kept = sink_row(stream, h, sink);
+            for (int d = 0; d < shape_.head_dim; ++d) out[d] = f16_to_f32(kept[d]);
+        } else {
+            const TileSpec & spec = slot < 0 ? packed_ : open_;
+            const uint8_t *  from = slot < 0 ? tile(stream, h, block) : open_tile(stream, slot, h);
+            decode_token(spec.format, spec.side, spec.head_dim, token, from, out);
+        }
+        if (const PackedTransform * t = transform(h)) restore_row(*t, out, out);
     }
 }
 
 void TensorCache::clear() {
     std::memset(memory_, 0,
                 tensor_bytes(shape_.format, shape_.side, shape_.n_heads, shape_.head_dim, static_cast<uint64_t>(shape_.n_cells),
-                             static_cast<uint64_t>(shape_.n_streams)));
+                             static_cast<uint64_t>(shape_.n_streams), shape_.kept));
+    for (SinkTable & table : sinks_) table.clear();
     for (BlockTable & table : tables_) table.clear();
 }
 
 void TensorCache::copy_stream(const TensorCache & from, int64_t from_stream, int64_t to_stream) {
     const size_t stream_tiles = static_cast<size_t>(shape_.n_heads) * static_cast<size_t>(n_blocks_) * packed_.bytes;
     std::memmove(tile(to_stream, 0, 0), from.tile(from_stream, 0, 0), stream_tiles);
+    if (n_sinks_ > 0) {
+        std::memmove(sink_row(to_stream, 0, 0), from.sink_row(from_stream, 0, 0), sink_bytes());
+        sinks_[static_cast<size_t>(to_stream)] = from.sinks_[static_cast<size_t>(from_stream)];
+    }
     if (!sealing()) return;
-    const size_t n_open = static_cast<size_t>(open_blocks(shape_.format) * shape_.n_heads);
+    const size_t n_open = static_cast<size_t>(n_open_ * shape_.n_heads);
     std::memmove(open_tile(to_stream, 0, 0), from.open_tile(from_stream, 0, 0), n_open * open_tile_bytes());
     tables_[static_cast<size_t>(to_stream)] = from.tables_[static_cast<size_t>(from_stream)];
 }

@@ -1,30 +1,40 @@
 // Packed storage of one cache tensor (the keys or the values of one layer), all streams and KV heads.
 //
-//   memory  [stream][head][block] tiles, then for sealed_block formats [stream][slot][head] open f16 tiles
+//   memory  [stream][head][block] tiles, then for sealed_block formats [stream][slot][head] open f16 tiles, then for each stream
+//           [head][slot][head_dim] f16 rows of sink tokens, padded to 64 bytes
 //   bytes   tensor_bytes() of plan/plan.h, exactly
+// Rows are transformed (quant/transform.h) when they are written and restored when they are read; what is stored, at 16 bits too,
+// is the transformed row.
 // A cell is addressed by stream and index; cells of a stream may be written in any order and overwritten.
 // Writing has two phases, so that heads can be written by different threads: plan_write() once, then write_head() per head.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "kvt/base/aligned_buffer.h"
 #include "kvt/cache/block_table.h"
+#include "kvt/cache/sink_table.h"
 #include "kvt/kernels/attend.h"
 #include "kvt/kernels/kernel_table.h"
+#include "kvt/plan/plan.h"
+#include "kvt/quant/transform.h"
 
 namespace kvt {
 
 // --- Interface ---
 
 struct CacheShape {
-    Format  format;
-    Side    side      = Side::key;
-    int     n_heads   = 0;
-    int     head_dim  = 0;
-    int64_t n_cells   = 0;  // per stream
-    int64_t n_streams = 1;
+    Format                                              format;
+    Side                                                side      = Side::key;
+    int                                                 n_heads   = 0;
+    int                                                 head_dim  = 0;
+    int64_t                                             n_cells   = 0;  // per stream
+    int64_t                                             n_streams = 1;
+    Kept                                                kept{};
+    std::shared_ptr<const std::vector<PackedTransform>> transforms;  // [n_heads], or null: none
 };
 
 class TensorCache {
@@ -41,6 +51,10 @@ public:
     // rows  row r of this head at rows + r * row_stride, head_dim f32
     Encoded write_head(int head, const float * rows, int64_t row_stride);
 
+    // Keeps a cell of a stream at 16 bits from now on, until it is written again.   row  [n_heads * head_dim] f32
+    void keep_sink(int64_t stream, int64_t cell, const float * row);
+    bool is_sink(int64_t stream, int64_t cell) const;
+
     HeadTiles head(int64_t stream, int head) const;
 
     // Decodes one cell.   row  [n_heads * head_dim] f32
@@ -51,9 +65,17 @@ public:
     void copy_stream(const TensorCache & from, int64_t from_stream, int64_t to_stream);
 
 private:
+    const PackedTransform * transform(int head) const;
+    const float *           feedback(int head) const;
+    // Row r at result + r * spec().stride: rows as they are stored, transformed in the head's scratch.
+    const float * stored_rows(int head, const float * rows, int64_t row_stride);
+    Encoded       run_steps(int head, const float * rows);
+
     uint8_t * tile(int64_t stream, int head, int64_t block) const;
     uint8_t * open_tile(int64_t stream, int slot, int head) const;
     size_t    open_tile_bytes() const;
+    f16_t *   sink_row(int64_t stream, int head, int slot) const;
+    size_t    sink_bytes() const;  // of one stream
     bool      sealing() const { return shape_.format.store == Store::sealed_block; }
 
     CacheShape              shape_;
@@ -63,7 +85,10 @@ private:
     int64_t                 n_blocks_;
     uint8_t *               memory_;
     uint8_t *               open_memory_;
-    std::vector<BlockTable> tables_;  // [n_streams], sealed_block formats only
+    uint8_t *               sink_memory_;
+    int                     n_open_, n_sinks_;  // slots per stream
+    std::vector<BlockTable> tables_;            // [n_streams], sealed_block formats only
+    std::vector<SinkTable>  sinks_;             // [n_streams], if the plan keeps sink tokens
 
     struct CellWrite {
         int64_t stream, block, row;
@@ -76,6 +101,14 @@ private:
     std::vector<CellWrite>  writes_;  // the planned write of an on_write format
     std::vector<StreamStep> steps_;   // the planned write of a sealed_block format
     std::vector<BlockStep>  scratch_steps_;
+    size_t                  n_rows_ = 0;  // of the planned write
+
+    // Memory reused from call to call; one of each per head, because heads are written by different threads.
+    struct HeadScratch {
+        AlignedBuffer           rows;
+        std::vector<TokenPlace> places;
+    };
+    std::vector<HeadScratch> scratch_;
 };
 
 }  // namespace kvt

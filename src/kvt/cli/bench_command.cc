@@ -20,7 +20,7 @@ constexpr int kMaxDepth   = 1 << 20;
 constexpr int kMaxThreads = 1024;
 
 struct Options {
-    std::string              model;
+    std::string              model, calibration;
     std::vector<std::string> plans;
     BenchOptions             bench;
     bool                     force = false, json = false;
@@ -81,7 +81,7 @@ Result<int> bench(const Options & o) {
     KVT_TRY(const ModelInfo info, read_model_info(o.model));
     std::vector<BenchSubject> subjects{{"f16 (stock)", std::nullopt}};
     for (const std::string & text : o.plans) {  // before the weights are loaded: a wrong plan should not cost that time
-        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, info, o.force ? Force::yes : Force::no));
+        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, info, o.force ? Force::yes : Force::no, o.calibration));
         subjects.push_back({text, std::move(plan)});
     }
     KVT_TRY(const auto runner, open_model(o.model, engine));
@@ -102,6 +102,7 @@ void add_bench(Commands & commands) {
     CLI::App * app = commands.app.add_subcommand("bench", "Speed of plans beside stock f16, interleaved");
     app->add_option("-m,--model", o->model, "GGUF model")->required();
     app->add_option("--plan", o->plans, "Plan file or short form; may be given several times")->allow_extra_args(false);
+    app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for plans such as rotated:KV4");
     app->add_option("--depth", o->bench.depths, "Tokens already in the cache, for example 0,4096")
         ->delimiter(',')
         ->allow_extra_args(false)

@@ -4,6 +4,7 @@ namespace kvt::cli {
 
 void add_commands(Commands & commands) {
     add_tune(commands);
+    add_calibrate(commands);
     add_profile(commands);
     add_prune(commands);
     add_cluster(commands);

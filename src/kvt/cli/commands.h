@@ -21,15 +21,16 @@ struct Commands {
     Action     action;  // set by the callback of the chosen subcommand
 };
 
-void add_tune(Commands &);     // tune
-void add_profile(Commands &);  // profile
-void add_prune(Commands &);    // prune
-void add_cluster(Commands &);  // cluster
-void add_search(Commands &);   // search
-void add_eval(Commands &);     // eval kld | eval ppl
-void add_plan(Commands &);     // plan show | plan check | plan make
-void add_bench(Commands &);    // bench
-void add_doctor(Commands &);   // doctor
+void add_tune(Commands &);       // tune
+void add_calibrate(Commands &);  // calibrate
+void add_profile(Commands &);    // profile
+void add_prune(Commands &);      // prune
+void add_cluster(Commands &);    // cluster
+void add_search(Commands &);     // search
+void add_eval(Commands &);       // eval kld | eval ppl
+void add_plan(Commands &);       // plan show | plan check | plan make
+void add_bench(Commands &);      // bench
+void add_doctor(Commands &);     // doctor
 
 void add_commands(Commands &);  // all of them, in the order of --help
 

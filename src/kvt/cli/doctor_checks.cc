@@ -14,6 +14,7 @@
 #include "kvt/base/file_io.h"
 #include "kvt/cli/machine.h"
 #include "kvt/engine/llama/plugin.h"
+#include "kvt/plan/calibration.h"
 #include "kvt/plan/plan.h"
 
 namespace kvt::cli {
@@ -97,9 +98,19 @@ Check check_plan_variable(const std::string & value) {
                            : problem("KVT_PLAN", result.error().message,
                                      "unset KVT_PLAN, or set it to a plan file or a short form such as kivi:K8V4");
     };
-    if (looks_like_short_form(value)) return named(parse_short_form(value));
+    if (looks_like_short_form(value)) {
+        const auto form = parse_short_form(value);
+        if (form.ok() && form->mode == Mode::rotated)
+            return problem("KVT_PLAN", fmt::format("\"{}\" needs a calibration", value),
+                           "make a plan file of it: kvtuner plan make");
+        return named(form);
+    }
     if (value.starts_with("{")) return named(parse_plan(value));
-    return named(read_plan_file(value));
+    const auto plan = read_plan_file(value);
+    if (plan.ok() && !plan->transforms.empty()) {
+        if (const auto tensors = load_calibration(plan->calibration); !tensors.ok()) return named(tensors);
+    }
+    return named(plan);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ constexpr int          kDefaultChunks = 16;  // 4080 tokens at 512: p99.9 and in
 constexpr const char * kDefaultText   = "wikitext2/wiki.test.head.raw";
 
 struct Options {
-    std::string              model, text, base, output, plugin;
+    std::string              model, text, base, output, plugin, calibration;
     std::vector<std::string> plans;
     int      n_ctx = 512, chunks = kDefaultChunks, n_batch = 512, n_ubatch = 512, threads = 0, resamples = kDefaultResamples;
     uint64_t seed   = 1;
@@ -44,7 +44,7 @@ constexpr KnownText kKnownTexts[] = {
 Result<KldOptions> kld_options(const Options & o, const ModelInfo & model) {
     KldOptions k;
     for (const std::string & text : o.plans) {
-        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, model, o.force ? Force::yes : Force::no));
+        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, model, o.force ? Force::yes : Force::no, o.calibration));
         k.plans.push_back({text, std::move(plan)});
     }
     k.tool_version = fmt::format("{} ({})", build_info::kVersion, build_info::kGitHash);
@@ -126,7 +126,8 @@ Result<int> eval_ppl(const Options & o) {
 
 void common_options(CLI::App * app, const std::shared_ptr<Options> & o) {
     app->add_option("-m,--model", o->model, "GGUF model")->required();
-    app->add_option("-p,--plan", o->plans, "Plan file, or kivi:K4V2, per-token:K8V4, f16; may be repeated");
+    app->add_option("-p,--plan", o->plans, "Plan file, or kivi:K4V2, per-token:K8V4, rotated:KV4, f16; may be repeated");
+    app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for plans such as rotated:KV4");
     app->add_option("--text", o->text, "Text file to measure on; default: the head of WikiText-2 test that comes with kvtuner");
     app->add_option("-c,--ctx", o->n_ctx, "Tokens per chunk")->check(CLI::Range(4, 1 << 24))->capture_default_str();
     app->add_option("--chunks", o->chunks, "Chunks to measure, 0 for the whole text")

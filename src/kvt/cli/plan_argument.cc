@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/plan/calibration.h"
 
 namespace kvt::cli {
 
 namespace {
 
-Result<PrecisionPlan> from_short_form(const std::string & text, const std::optional<ModelInfo> & model) {
+Result<PrecisionPlan> from_short_form(const std::string & text, const std::optional<ModelInfo> & model,
+                                      const std::optional<std::string> & calibration) {
     KVT_TRY(const ShortForm form, parse_short_form(text));
     if (!model) return Error{fmt::format("\"{}\" is a short form and says nothing about a model: give -m MODEL too", text)};
     for (const int head_dim : {model->head_dim_k, model->head_dim_v}) {
@@ -25,16 +27,22 @@ Result<PrecisionPlan> from_short_form(const std::string & text, const std::optio
         if (!status)
             return Error{fmt::format("\"{}\" does not fit the model \"{}\": {}", text, model->name, status.error().message)};
     }
+    if (plan.transforms.empty() || !calibration) return plan;
+    if (calibration->empty())
+        return Error{
+            fmt::format("\"{}\" needs a calibration: make one with kvtuner calibrate and give it with --calibration", text)};
+    KVT_TRY(plan.calibration, describe_calibration(*calibration, model->file_sha256));
     return plan;
 }
 
 }  // namespace
 
-Result<PrecisionPlan> load_plan_argument(const std::string & text, const std::optional<ModelInfo> & model, Force force) {
-    if (looks_like_short_form(text)) return from_short_form(text, model);
+Result<PrecisionPlan> load_plan_argument(const std::string & text, const std::optional<ModelInfo> & model, Force force,
+                                         const std::optional<std::string> & calibration) {
+    if (looks_like_short_form(text)) return from_short_form(text, model, calibration);
     if (!file_exists(text)) {
-        return Error{
-            fmt::format("there is no plan file \"{}\", and it is not a short form (f16, kivi:K4V2, per-token:K8V4)", text)};
+        return Error{fmt::format(
+            "there is no plan file \"{}\", and it is not a short form (f16, kivi:K4V2, per-token:K8V4, rotated:KV4)", text)};
     }
     KVT_TRY(PrecisionPlan plan, read_plan_file(text));
     if (!model) return plan;

@@ -14,7 +14,10 @@ namespace kvt::cli {
 
 enum class Force : uint8_t { no, yes };  // yes: a plan made for another file of the same shape is used
 
+// `calibration`: path of the file that a short form of mode rotated uses, empty if the user gave none; nullopt where the plan's
+// numbers are not needed (sizes).
 // Errors: those of the reader; a short form without a model; with a model, a plan that is not for it.
-Result<PrecisionPlan> load_plan_argument(const std::string & text, const std::optional<ModelInfo> & model, Force force);
+Result<PrecisionPlan> load_plan_argument(const std::string & text, const std::optional<ModelInfo> & model, Force force,
+                                         const std::optional<std::string> & calibration = std::nullopt);
 
 }  // namespace kvt::cli

@@ -10,6 +10,7 @@
 #include "kvt/cli/plan_argument.h"
 #include "kvt/cli/plan_text.h"
 #include "kvt/engine/llama/open_model.h"
+#include "kvt/tuner/calibrate/plan_files.h"
 
 namespace kvt::cli {
 
@@ -18,7 +19,7 @@ namespace {
 constexpr int kMaxCells = 1 << 28;
 
 struct Options {
-    std::string  plan, model, output;
+    std::string  plan, model, output, calibration;
     ContextShape shape;
     bool         force = false, json = false;
 };
@@ -56,11 +57,11 @@ Result<int> check(const Options & o) {
 Result<int> make(const Options & o) {
     KVT_TRY(const ModelInfo model, read_model_info(o.model));
     if (!looks_like_short_form(o.plan))
-        return Error{fmt::format("\"{}\" is not a short form (examples: f16, kivi:K4V2, per-token:K8V4)", o.plan)};
-    KVT_TRY(PrecisionPlan plan, load_plan_argument(o.plan, model, Force::no));
+        return Error{fmt::format("\"{}\" is not a short form (examples: f16, kivi:K4V2, per-token:K8V4, rotated:KV4)", o.plan)};
+    KVT_TRY(PrecisionPlan plan, load_plan_argument(o.plan, model, Force::no, o.calibration));
     plan.provenance.tool_version = build_info::kVersion;
     plan.provenance.inputs       = {{"model", model.file_sha256}};
-    KVT_CHECK_OK(write_file_atomic(o.output, write_plan(plan)));
+    KVT_CHECK_OK(write_plan_files(plan, o.output));
     if (o.json) {
         print_json(
             {{"schema", "kvtuner.plan_make"}, {"schema_version", 1}, {"plan", o.output}, {"payload_bits", payload_bits(plan)}});
@@ -109,7 +110,9 @@ void add_plan(Commands & commands) {
     CLI::App * make_app = plan->add_subcommand("make", "Write a plan with the same precision for every layer");
     make_app->add_option("SHORT_FORM", o->plan, "f16, kivi:K4V2, per-token:K8V4, ...")->required();
     make_app->add_option("-m,--model", o->model, "GGUF model")->required();
-    make_app->add_option("-o,--output", o->output, "Plan file to write")->required();
+    make_app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for rotated:KV4 and the like");
+    make_app->add_option("-o,--output", o->output, "Plan file to write; transforms go into a .safetensors file beside it")
+        ->required();
     json(make_app);
     make_app->footer("Example:\n  kvtuner plan make kivi:K4V2 -m model.gguf -o plan.json\n");
     make_app->callback([&commands, o] { commands.action = [o] { return make(*o); }; });

@@ -16,8 +16,8 @@ struct LayerBytes {
 LayerBytes layer_bytes(const PrecisionPlan & plan, const LayerPlan & layer, const ContextShape & shape) {
     const ModelInfo & m     = plan.model;
     const uint64_t    cells = cells_per_sequence(shape), streams = static_cast<uint64_t>(shape.n_seq);
-    return {tensor_bytes(layer.k, Side::key, m.n_kv_heads, m.head_dim_k, cells, streams),
-            tensor_bytes(layer.v, Side::value, m.n_kv_heads, m.head_dim_v, cells, streams)};
+    return {tensor_bytes(layer.k, Side::key, m.n_kv_heads, m.head_dim_k, cells, streams, plan.kept),
+            tensor_bytes(layer.v, Side::value, m.n_kv_heads, m.head_dim_v, cells, streams, plan.kept)};
 }
 
 std::string measured_text(const Measured & m) {

@@ -22,9 +22,11 @@ Result<int> run_profile_command(const StageOptions & o) {
 }  // namespace
 
 void add_profile(Commands & commands) {
-    auto       o   = std::make_shared<StageOptions>();
+    auto o         = std::make_shared<StageOptions>();
+    o->method      = "paper";
     CLI::App * app = commands.app.add_subcommand("profile", "Measure how sensitive each layer is to each precision pair");
     model_options(app, o);
+    mode_option(app, o, "Quantization mode: kivi or per-token; default: kivi");
     profile_options(app, o);
     app->add_option("-o,--output", o->output, "Sensitivity file to write")->required();
     output_options(app, o);

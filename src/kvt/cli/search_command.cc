@@ -30,6 +30,7 @@ void add_search(Commands & commands) {
     app->add_option("groups", *groups, "File of kvtuner cluster")->required();
     model_options(app, o);
     search_options(app, o);
+    nsga2_options(app, o);
     budget_options(app, o);
     app->add_option("-o,--output", o->output, "Study file to write, and to resume from")->required();
     output_options(app, o);

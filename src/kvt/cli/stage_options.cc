@@ -30,6 +30,14 @@ Result<ScoringText> scoring_text(const std::string & given, const char * shipped
 
 }  // namespace
 
+Result<Mode> StageOptions::quantization_mode() const {
+    KVT_TRY(const Mode found, parse_mode(!mode.empty() ? mode : method == "paper" ? "kivi" : "rotated"));
+    if (found == Mode::custom) return Error{"--mode custom: name the mode that plans are made of"};
+    if (method == "paper" && found == Mode::rotated)
+        return Error{"--mode rotated: the paper's method knows kivi and per-token; use --method knapsack"};
+    return found;
+}
+
 Budget StageOptions::budget() const {
     Budget b;
     if (max_bits > 0) b.max_bits = max_bits;
@@ -43,8 +51,22 @@ void model_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("--plugin", o->plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
 }
 
+void calibrate_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
+    app->add_option("--calibration-text", o->calibration_text,
+                    "Text to calibrate on (its end); default: the head of WikiText-2 validation that comes with kvtuner");
+    app->add_option("--calibration-tokens", o->calibration_tokens, "Tokens of it")
+        ->check(CLI::Range(256, 1 << 24))
+        ->capture_default_str();
+    app->add_option("--positions", o->positions, "Positions to cover; 0: the context the model was trained for, at most 32768")
+        ->check(CLI::Range(0, 1 << 30))
+        ->capture_default_str();
+}
+
+void mode_option(CLI::App * app, const std::shared_ptr<StageOptions> & o, const std::string & what) {
+    app->add_option("--mode", o->mode, what);
+}
+
 void profile_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
-    app->add_option("--mode", o->mode, "Quantization mode: kivi or per-token")->capture_default_str();
     app->add_option("--prompts-file", o->prompts_file,
                     "Calibration prompts (.jsonl or text); default: 20 GSM8K training questions that come with kvtuner");
     app->add_option("--prompts", o->n_prompts, "How many prompts, 0 for all")
@@ -59,6 +81,9 @@ void search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("--text", o->text, "Text to search on; default: the head of WikiText-2 validation that comes with kvtuner");
     app->add_option("-c,--ctx", o->n_ctx, "Tokens per chunk of text")->check(CLI::Range(16, 1 << 24))->capture_default_str();
     app->add_option("--chunks", o->chunks, "Chunks per evaluation")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+}
+
+void nsga2_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("--population", o->population, "Plans per generation, a multiple of 4")
         ->check(CLI::Range(8, 100000))
         ->capture_default_str();
@@ -85,6 +110,11 @@ Result<std::unique_ptr<ModelRunner>> open_stage_model(const StageOptions & o) {
     return open_model(o.model, {o.plugin, UsePlugin::required, o.threads});
 }
 
+Result<CalibrateStage> calibrate_inputs(const StageOptions & o) {
+    KVT_TRY(const ScoringText text, scoring_text(o.calibration_text, kDefaultSearch, 0, 0, o.threads));
+    return CalibrateStage{text.text, o.calibration_tokens, o.positions, o.threads};
+}
+
 Result<ProfileStage> profile_inputs(const StageOptions & o) {
     ProfileStage stage;
     std::string  path = o.prompts_file;
@@ -92,8 +122,7 @@ Result<ProfileStage> profile_inputs(const StageOptions & o) {
         KVT_TRY(path, shipped_data(kDefaultPrompts));
     }
     KVT_TRY(stage.prompts, load_prompts(path, o.n_prompts));
-    KVT_TRY(stage.options.mode, parse_mode(o.mode));
-    if (stage.options.mode == Mode::custom) return Error{"--mode custom: the profile needs kivi or per-token"};
+    KVT_TRY(stage.options.mode, o.quantization_mode());
     stage.options.n_generate = o.n_generate;
     stage.options.n_threads  = o.threads;
     return stage;

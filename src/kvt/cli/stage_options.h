@@ -15,25 +15,32 @@ namespace kvt::cli {
 // --- Interface ---
 
 struct StageOptions {
-    std::string model, plugin, output, mode = "kivi", prompts_file, text, check_text;
+    std::string model, plugin, output, method = "knapsack", mode, prompts_file, text, check_text, calibration_text;
     int         n_prompts = 20, n_generate = 32, chunks = 3, check_chunks = 12, n_ctx = 512, threads = 0;
+    int         positions = 0, calibration_tokens = 8192;
     int         population = 16, generations = 2;
     uint64_t    seed     = 1;
     double      max_bits = 0, max_kld = 0;  // 0: not given
     bool        fresh = false, json = false;
 
+    // The mode asked for, else the method's own.
+    Result<Mode>  quantization_mode() const;
     Redo          redo() const { return fresh ? Redo::yes : Redo::no; }
     Budget        budget() const;
     SearchOptions search() const { return {population, generations, seed}; }
 };
 
 void model_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void calibrate_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void mode_option(CLI::App * app, const std::shared_ptr<StageOptions> & o, const std::string & what);
 void profile_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void nsga2_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void budget_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void output_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 
 Result<std::unique_ptr<ModelRunner>> open_stage_model(const StageOptions & o);
+Result<CalibrateStage>               calibrate_inputs(const StageOptions & o);
 Result<ProfileStage>                 profile_inputs(const StageOptions & o);
 Result<ScoringText>                  search_text(const StageOptions & o);
 Result<ScoringText>                  check_text(const StageOptions & o);

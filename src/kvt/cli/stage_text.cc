@@ -63,6 +63,15 @@ std::string groups_text(const LayerGroups & groups) {
                        rows.text(2));
 }
 
+std::string increments_text(const Study & study) {
+    if (!study.increments) return "";
+    const Increments & found = *study.increments;
+    Table              rows({{"layer"}, {"K alone"}, {"V alone"}});
+    for (size_t l = 0; l < found.k.size(); ++l)
+        rows.row({fmt::format("{}", l), fmt::format("{:+.5f}", found.k[l]), fmt::format("{:+.5f}", found.v[l])});
+    return fmt::format("KLD that one K or V at {} bits adds, all others at 8 bits\n{}", found.probe_bits, rows.text(2));
+}
+
 std::string held_out_text(const HeldOutCheck & check) {
     Table rows(
         {{"plan", Align::left}, {"payload bits"}, {"effective bits"}, {"KLD"}, {"95 %", Align::left}, {"p99.9"}, {"same top 1"}});

@@ -12,6 +12,7 @@ namespace kvt::cli {
 std::string sensitivity_text(const SensitivityTable & table);  // e_o of every layer and pair
 std::string candidates_text(const CandidateSets & sets);
 std::string groups_text(const LayerGroups & groups);
+std::string increments_text(const Study & study);  // of every layer
 std::string held_out_text(const HeldOutCheck & check);
 // Bits of K and V by layer, one character each: "K 8844..." over "V 4422...".
 std::string plan_strip(const std::vector<PairBits> & pairs);

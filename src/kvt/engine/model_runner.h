@@ -54,11 +54,13 @@ using LogitsFn = std::function<void(int position, std::span<const float> logits)
 
 class Session {
 public:
-    virtual ~Session()            = default;
-    virtual void clear()          = 0;  // empties the cache; position returns to 0
-    virtual int  position() const = 0;
+    virtual ~Session() = default;
+    // Empties the cache; the next token stands at `position`, as if so many had gone before (RoPE sees it, memory does not).
+    virtual void clear(int position = 0) = 0;
+    virtual int  position() const        = 0;
     // Appends tokens at the current position in calls of n_batch. `on_logits` is called in order for each position >=
-    // first_logits (positions count from 0 since clear). Errors: context full, allocation, a plan the plugin refused (its words).
+    // first_logits (positions count from where clear put them). Errors: context full, allocation, a plan the plugin refused (its
+    // words).
     virtual Status   decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) = 0;
     virtual uint64_t kv_bytes() const = 0;  // bytes allocated for the cache
 };

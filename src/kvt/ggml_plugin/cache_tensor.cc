@@ -37,8 +37,14 @@ Result<description> describe(const ggml_tensor * tensor) {
     }
     const Status legal = check_format(choice.format, name->side, head_dim);
     if (!legal.ok()) return Error{fmt::format("{}: {}", tensor->name, legal.error().message)};
+    if (source->plan && !source->plan->transforms.empty() && tensor->ne[1] > source->plan->calibration.positions) {
+        return Error{
+            fmt::format("the plan was calibrated for {} positions, the cache has {} cells: use -c {} or less, or calibrate for "
+                        "more (kvtuner calibrate --positions)",
+                        source->plan->calibration.positions, tensor->ne[1], source->plan->calibration.positions)};
+    }
     const size_t bytes = tensor_bytes(choice.format, name->side, static_cast<int>(tensor->ne[0] / head_dim), head_dim,
-                                      static_cast<uint64_t>(tensor->ne[1]), static_cast<uint64_t>(tensor->ne[2]));
+                                      static_cast<uint64_t>(tensor->ne[1]), static_cast<uint64_t>(tensor->ne[2]), choice.kept);
     return description{*name, choice, bytes};
 }
 
@@ -66,8 +72,11 @@ Result<size_t> cache_tensor_bytes(const ggml_tensor * tensor) {
 Result<cache_tensor> make_cache_tensor(const ggml_tensor * tensor) {
     KVT_TRY(const description d, describe(tensor));
     cache_tensor made;
-    made.name      = d.name;
-    made.format    = d.choice.format;
+    made.name   = d.name;
+    made.format = d.choice.format;
+    made.kept   = d.choice.kept;
+    KVT_TRY(const auto source, current_plan());
+    KVT_TRY(made.transforms, transforms_of(*source, d.name.side, d.name.layer));
     made.n_embd    = tensor->ne[0];
     made.n_cells   = tensor->ne[1];
     made.n_streams = tensor->ne[2];
@@ -90,11 +99,11 @@ Status cache_tensor::learn_head_dim(int head_dim) {
     if (!legal.ok()) return Error{fmt::format("layer {} {}: {}", name.layer, what, legal.error().message)};
     const int n_heads = static_cast<int>(n_embd / head_dim);
     if (n_embd % head_dim != 0 || tensor_bytes(format, name.side, n_heads, head_dim, static_cast<uint64_t>(n_cells),
-                                               static_cast<uint64_t>(n_streams)) != bytes) {
+                                               static_cast<uint64_t>(n_streams), kept) != bytes) {
         return Error{fmt::format("layer {} {}: head_dim {} is not a multiple of 32: use a plan file, which knows head_dim",
                                  name.layer, what, head_dim)};
     }
-    cache.emplace(CacheShape{format, name.side, n_heads, head_dim, n_cells, n_streams}, *kernels, memory);
+    cache.emplace(CacheShape{format, name.side, n_heads, head_dim, n_cells, n_streams, kept, transforms}, *kernels, memory);
     return ok_status();
 }
 

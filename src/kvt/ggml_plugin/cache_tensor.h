@@ -26,14 +26,16 @@ std::optional<cache_name> parse_cache_name(std::string_view name);
 Result<size_t> cache_tensor_bytes(const ggml_tensor * tensor);
 
 struct cache_tensor {
-    cache_name                 name;
-    Format                     format;
-    int64_t                    n_embd = 0, n_cells = 0, n_streams = 1;
-    size_t                     bytes   = 0;
-    uint8_t *                  memory  = nullptr;
-    const KernelTable *        kernels = nullptr;
-    std::optional<TensorCache> cache;       // made as soon as head_dim is known
-    std::vector<float>         row_buffer;  // [n_embd] for get and set
+    cache_name                                          name;
+    Format                                              format;
+    Kept                                                kept;
+    std::shared_ptr<const std::vector<PackedTransform>> transforms;
+    int64_t                                             n_embd = 0, n_cells = 0, n_streams = 1;
+    size_t                                              bytes   = 0;
+    uint8_t *                                           memory  = nullptr;
+    const KernelTable *                                 kernels = nullptr;
+    std::optional<TensorCache>                          cache;       // made as soon as head_dim is known
+    std::vector<float>                                  row_buffer;  // [n_embd] for get and set
 
     // Fixes head_dim (idempotent). Errors: it contradicts the plan or the allocated size.
     Status learn_head_dim(int head_dim);

@@ -6,6 +6,7 @@
 #include <omp.h>
 
 #include "kvt/ggml_plugin/cache_tensor.h"
+#include "kvt/ggml_plugin/head_rows.h"
 #include "kvt/ggml_plugin/ops.h"
 #include "kvt/ggml_plugin/plugin_state.h"
 
@@ -19,21 +20,21 @@ constexpr int64_t kSplitCells = 512;
 
 // Everything about one attention op that the work items share.
 struct attention {
-    const ggml_tensor *  q;      // [head_dim, n_tokens, n_heads, n_streams]
-    const ggml_tensor *  mask;   // [n_kv, n_tokens, 1, n_streams] f16, or null
-    const ggml_tensor *  sinks;  // [n_heads] f32, or null
-    const ggml_tensor *  out;    // [head_dim_v, n_heads, n_tokens, n_streams]
-    const cache_tensor * k;
-    const cache_tensor * v;
-    int64_t              first_stream, n_streams, n_kv;
-    int                  n_tokens, n_heads, n_kv_heads, gqa_ratio, dk, dv;
-    float                scale, max_bias, softcap;
-    int                  n_rows, n_row_chunks;  // per (stream, KV head)
-    int64_t              n_splits;
-    size_t               part_floats;  // one partial state: m, l, o of up to kMaxRows rows
-    size_t               q_floats;     // queries of one item
-    int64_t              n_units;      // tiles of 32 cells of a mask row
-    const Visibility *   seen;         // [mask rows][n_units]
+    const ggml_tensor * q;      // [head_dim, n_tokens, n_heads, n_streams]
+    const ggml_tensor * mask;   // [n_kv, n_tokens, 1, n_streams] f16, or null
+    const ggml_tensor * sinks;  // [n_heads] f32, or null
+    const ggml_tensor * out;    // [head_dim_v, n_heads, n_tokens, n_streams]
+    cache_tensor *      k;
+    cache_tensor *      v;
+    int64_t             first_stream, n_streams, n_kv;
+    int                 n_tokens, n_heads, n_kv_heads, gqa_ratio, dk, dv;
+    float               scale, max_bias, softcap;
+    int                 n_rows, n_row_chunks;  // per (stream, KV head)
+    int64_t             n_splits;
+    size_t              part_floats;  // one partial state: m, l, o of up to kMaxRows rows
+    size_t              q_floats;     // queries of one item and their center logits
+    int64_t             n_units;      // tiles of 32 cells of a mask row
+    const Visibility *  seen;         // [mask rows][n_units]
 };
 
 float op_float(const ggml_tensor * op, int i) {
@@ -79,7 +80,7 @@ Result<attention> describe(const ggml_tensor * op) {
     a.n_splits     = a.n_row_chunks == 1 ? (a.n_kv + kSplitCells - 1) / kSplitCells : 1;
     a.n_units      = (a.n_kv + kBlockTokens - 1) / kBlockTokens;
     a.part_floats  = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dv) + 2);
-    a.q_floats     = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dk));
+    a.q_floats     = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dk) + 1);
     return a;
 }
 
@@ -120,48 +121,83 @@ size_t thread_bytes(const attention & a) {
     return (a.q_floats + a.part_floats) * sizeof(float) + attend_scratch_bytes(a.k->cache->spec(), a.v->cache->spec());
 }
 
-void finish_rows(const attention & a, const AttendState & state, int64_t stream, int kv_head, int first_row, int n_rows) {
-    float * out[kMaxRows];
-    float   sink[kMaxRows];
-    for (int r = 0; r < n_rows; ++r) {
-        const row_place place = place_of(a, kv_head, first_row + r);
-        char *          base  = static_cast<char *>(a.out->data) + static_cast<size_t>(place.head) * a.out->nb[1] +
-                      static_cast<size_t>(place.token) * a.out->nb[2] + static_cast<size_t>(stream) * a.out->nb[3];
-        out[r] = reinterpret_cast<float *>(base);
-        if (a.sinks != nullptr) sink[r] = static_cast<const float *>(a.sinks->data)[place.head];
-    }
-    if (a.sinks != nullptr) attend_sink(state, sink, n_rows, a.dv);
-    attend_finish(state, n_rows, a.dv, out);
+// The transform of one side of one KV head, null if there is none.
+const PackedTransform * transform_of(const cache_tensor & cache, int kv_head) {
+    return cache.transforms ? &(*cache.transforms)[static_cast<size_t>(kv_head)] : nullptr;
 }
 
-// One work item: a chunk of rows of one KV head over one part of the cells.
-void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64_t split, uint8_t * memory, float * part) {
-    const int first_row = chunk * kMaxRows;
-    const int n_rows    = std::min(kMaxRows, a.n_rows - first_row);
-    float *   q         = reinterpret_cast<float *>(memory);
-    float *   own_part  = q + a.q_floats;
-    auto *    scratch   = reinterpret_cast<uint8_t *>(own_part + a.part_floats);
-    const int stride    = padded_dim(a.dk);
+void finish_rows(const attention & a, const AttendState & state, int64_t stream, int kv_head, int first_row, int n_rows) {
+    float weight[kMaxRows];
+    for (int r = 0; r < n_rows; ++r) weight[r] = state.l[r] == 0.0f ? 0.0f : 1.0f;
+    if (a.sinks != nullptr) {
+        float sink[kMaxRows] = {}, m[kMaxRows], l[kMaxRows];
+        for (int r = 0; r < n_rows; ++r) {
+            sink[r] = static_cast<const float *>(a.sinks->data)[place_of(a, kv_head, first_row + r).head];
+            m[r]    = state.m[r];
+            l[r]    = state.l[r];
+        }
+        attend_sink(state, sink, n_rows, a.dv);
+        for (int r = 0; r < n_rows; ++r) weight[r] = l[r] == 0.0f ? 0.0f : l[r] * std::exp(m[r] - state.m[r]) / state.l[r];
+    }
+    attend_finish(state, n_rows, a.dv);
+    restore_outputs(*a.k->kernels, transform_of(*a.v, kv_head), n_rows, weight, state.o);
+    for (int r = 0; r < n_rows; ++r) {
+        const row_place place = place_of(a, kv_head, first_row + r);
+        char *          out   = static_cast<char *>(a.out->data) + static_cast<size_t>(place.head) * a.out->nb[1] +
+                     static_cast<size_t>(place.token) * a.out->nb[2] + static_cast<size_t>(stream) * a.out->nb[3];
+        std::memcpy(out, state.o + static_cast<ptrdiff_t>(r) * padded_dim(a.dv), sizeof(float) * static_cast<size_t>(a.dv));
+    }
+}
 
-    const f16_t *      mask[kMaxRows];
-    const Visibility * seen[kMaxRows];
-    float              slope[kMaxRows];
+// The transform of queries leaves out what is the same for all keys of a row, q . center; only these notice.
+bool needs_center(const attention & a) { return a.sinks != nullptr || a.softcap > 0.0f; }
+
+// Queries of a chunk as attend() wants them.   q [kMaxRows][padded_dim(dk)], then [kMaxRows] logits of the center
+void load_queries(const attention & a, int64_t stream, int kv_head, int first_row, int n_rows, float * q) {
+    const int stride = padded_dim(a.dk);
     for (int r = 0; r < n_rows; ++r) {
         const row_place place = place_of(a, kv_head, first_row + r);
         const char *    src   = static_cast<const char *>(a.q->data) + static_cast<size_t>(place.token) * a.q->nb[1] +
                            static_cast<size_t>(place.head) * a.q->nb[2] + static_cast<size_t>(stream) * a.q->nb[3];
         const float * from = reinterpret_cast<const float *>(src);
         for (int d = 0; d < stride; ++d) q[r * stride + d] = d < a.dk ? from[d] * a.scale : 0.0f;
-        slope[r] = alibi_slope(a, place.head);
+    }
+    transform_queries(*a.k->kernels, transform_of(*a.k, kv_head), n_rows, q,
+                      needs_center(a) ? q + static_cast<ptrdiff_t>(kMaxRows) * stride : nullptr);
+}
+
+// One work item: a chunk of rows of one KV head over one part of the cells.
+//   queries  of load_queries(), shared by the parts of a split; null: the item loads its own
+void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64_t split, uint8_t * memory, const float * queries,
+              float * part) {
+    const int first_row = chunk * kMaxRows;
+    const int n_rows    = std::min(kMaxRows, a.n_rows - first_row);
+    float *   own_q     = reinterpret_cast<float *>(memory);
+    float *   own_part  = own_q + a.q_floats;
+    auto *    scratch   = reinterpret_cast<uint8_t *>(own_part + a.part_floats);
+    if (queries == nullptr) load_queries(a, stream, kv_head, first_row, n_rows, own_q);
+    const float * q = queries != nullptr ? queries : own_q;
+
+    const f16_t *      mask[kMaxRows];
+    const Visibility * seen[kMaxRows];
+    float              slope[kMaxRows];
+    for (int r = 0; r < n_rows; ++r) {
+        const row_place place = place_of(a, kv_head, first_row + r);
+        slope[r]              = alibi_slope(a, place.head);
         if (a.mask != nullptr) {
             const int64_t index = mask_index(a, place.token, place.head, stream);
             mask[r]             = mask_row(a, index);
             seen[r]             = a.seen + index * a.n_units;
         }
     }
-    const AttendRows rows{
-        n_rows,   q, a.mask != nullptr ? mask : nullptr, a.mask != nullptr ? seen : nullptr, a.max_bias > 0.0f ? slope : nullptr,
-        a.softcap};
+    AttendRows rows{n_rows, q};
+    rows.softcap = a.softcap;
+    if (a.mask != nullptr) {
+        rows.mask = mask;
+        rows.seen = seen;
+    }
+    if (a.max_bias > 0.0f) rows.slope = slope;
+    if (needs_center(a) && a.k->transforms) rows.bias = q + static_cast<ptrdiff_t>(kMaxRows) * padded_dim(a.dk);
     const AttendState state = state_at(a.n_splits > 1 ? part : own_part);
     attend_init(state, n_rows, a.dv);
     const int64_t first_cell = split * kSplitCells;
@@ -169,6 +205,21 @@ void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64
     attend(*a.k->kernels, a.k->cache->head(a.first_stream + stream, kv_head), a.v->cache->head(a.first_stream + stream, kv_head),
            rows, first_cell, last_cell, state, scratch);
     if (a.n_splits == 1) finish_rows(a, state, stream, kv_head, first_row, n_rows);
+}
+
+// Finds the first tokens of sequences among the batch and keeps them at 16 bits.
+void keep_sinks(const attention & a, op_scratch & scratch) {
+    const int limit = a.k->kept.sink_tokens;  // one number for the whole plan
+    if (limit == 0 || a.mask == nullptr) return;
+    for (int64_t s = 0; s < a.n_streams; ++s) {
+        for (int t = 0; t < a.n_tokens; ++t) {
+            const int64_t index = mask_index(a, t, 0, s);
+            first_cells(mask_row(a, index), a.n_kv, a.seen + index * a.n_units, limit, scratch.cells);
+            if (scratch.cells.empty()) continue;
+            if (a.k->format.codec != Codec::f16) make_sinks(scratch.cells, a.first_stream + s, scratch.waiting_k, *a.k);
+            if (a.v->format.codec != Codec::f16) make_sinks(scratch.cells, a.first_stream + s, scratch.waiting_v, *a.v);
+        }
+    }
 }
 
 void tap_queries(const attention & a) {
@@ -222,12 +273,24 @@ Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & sc
     const bool split = a.n_splits > 1;
     if (split && scratch.parts.size() < static_cast<size_t>(n_items) * a.part_floats)
         scratch.parts.resize(static_cast<size_t>(n_items) * a.part_floats);
+    // Parts of one KV head share its queries: a dense transform of 4 rows costs as much as a quarter of 512 cells.
+    if (split && scratch.queries.size() < static_cast<size_t>(n_heads_all) * a.q_floats)
+        scratch.queries.resize(static_cast<size_t>(n_heads_all) * a.q_floats);
 
 #pragma omp parallel num_threads(n_threads)
     {
         uint8_t * memory = scratch.per_thread[static_cast<size_t>(omp_get_thread_num())].data();
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < n_mask_rows; ++i) find_visibility(mask_row(a, i), a.n_kv, scratch.seen.data() + i * a.n_units);
+#pragma omp single
+        keep_sinks(a, scratch);
+        if (split) {
+#pragma omp for schedule(static)
+            for (int64_t h = 0; h < n_heads_all; ++h) {
+                load_queries(a, h / a.n_kv_heads, static_cast<int>(h % a.n_kv_heads), 0, a.n_rows,
+                             scratch.queries.data() + static_cast<size_t>(h) * a.q_floats);
+            }
+        }
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < n_items; ++i) {
             // Causal prefill: late row chunks see the most cells, so they go first.
@@ -237,7 +300,9 @@ Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & sc
             const int     kv_head = static_cast<int>(rest % a.n_kv_heads);
             const int64_t stream  = rest % n_heads_all / a.n_kv_heads;
             float *       part    = split ? scratch.parts.data() + static_cast<size_t>(part_index) * a.part_floats : nullptr;
-            run_item(a, stream, kv_head, chunk, sp, memory, part);
+            const float * queries =
+                split ? scratch.queries.data() + static_cast<size_t>(rest % n_heads_all) * a.q_floats : nullptr;
+            run_item(a, stream, kv_head, chunk, sp, memory, queries, part);
         }
         if (split) {
 #pragma omp for schedule(static)

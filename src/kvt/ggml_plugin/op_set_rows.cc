@@ -48,6 +48,7 @@ Status compute_set_rows(const ggml_tensor * op, op_scratch & scratch) {
     const auto *  data   = static_cast<const float *>(rows->data);
     const int64_t stride = static_cast<int64_t>(rows->nb[1] / sizeof(float));
     if (tap_active()) tap_rows(*cache, scratch.cells, data, stride);
+    keep_rows(*cache, scratch.cells, data, stride, cache->name.side == Side::key ? scratch.waiting_k : scratch.waiting_v);
     return cache->write_rows(scratch.cells, data, stride);
 }
 

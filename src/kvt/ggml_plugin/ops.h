@@ -6,6 +6,7 @@
 #include "ggml.h"
 #include "kvt/base/aligned_buffer.h"
 #include "kvt/base/result.h"
+#include "kvt/ggml_plugin/sink_finder.h"
 #include "kvt/kernels/attend.h"
 
 namespace kvt::plugin {
@@ -17,8 +18,9 @@ struct op_scratch {
     std::vector<int64_t>       cells;
     std::vector<float>         rows;
     std::vector<AlignedBuffer> per_thread;
-    std::vector<float>         parts;
+    std::vector<float>         parts, queries;
     std::vector<Visibility>    seen;  // of every row of the mask
+    waiting_rows               waiting_k, waiting_v;
 };
 
 bool   supports_set_rows(const ggml_tensor * op);

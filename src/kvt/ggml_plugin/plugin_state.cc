@@ -1,8 +1,11 @@
 #include "kvt/ggml_plugin/plugin_state.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <map>
 #include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -28,14 +31,33 @@ state & global() {
     return s;
 }
 
-Result<std::shared_ptr<const plan_source>> load_source(const std::string & text) {
+// The file that was read last, so that plans which differ in their layers only can take turns.
+Result<std::shared_ptr<const Tensors>> cached_calibration(const CalibrationRef & ref) {
+    static std::mutex                     lock;
+    static std::string                    hash;
+    static std::shared_ptr<const Tensors> tensors;
+    const std::scoped_lock                guard(lock);
+    if (tensors == nullptr || hash != ref.sha256) {
+        KVT_TRY(tensors, load_calibration(ref));
+        hash = ref.sha256;
+    }
+    return tensors;
+}
+
+Result<std::shared_ptr<const plan_source>> load_source(const std::string & text, const char * folder) {
     auto source = std::make_shared<plan_source>();
     if (looks_like_short_form(text)) {
         KVT_TRY(source->short_form, parse_short_form(text));
+        if (source->short_form.mode == Mode::rotated)
+            return Error{fmt::format("the short form {} needs a calibration: make a plan file of it (kvtuner plan make)", text)};
     } else if (!text.empty() && text.front() == '{') {
         KVT_TRY(source->plan, parse_plan(text));
+        if (folder != nullptr) source->plan->calibration.folder = folder;
     } else {
         KVT_TRY(source->plan, read_plan_file(text));
+    }
+    if (source->plan && !source->plan->transforms.empty()) {
+        KVT_TRY(source->calibration, cached_calibration(source->plan->calibration));
     }
     return std::shared_ptr<const plan_source>(std::move(source));
 }
@@ -51,16 +73,16 @@ Result<std::shared_ptr<const plan_source>> current_plan() {
     if (env == nullptr || *env == '\0') {
         return Error{"KVT_PLAN is not set: give it a plan file, or a short form such as kivi:K4V2"};
     }
-    auto loaded = load_source(env);
+    auto loaded = load_source(env, nullptr);
     if (!loaded.ok()) return Error{fmt::format("KVT_PLAN={}: {}", env, loaded.error().message)};
     s.from_env = *loaded;
     return s.from_env;
 }
 
-Status set_plan(const char * text) {
+Status set_plan(const char * text, const char * folder) {
     std::shared_ptr<const plan_source> source;
     if (text != nullptr) {
-        KVT_TRY(source, load_source(text));
+        KVT_TRY(source, load_source(text, folder));
     }
     state &                s = global();
     const std::scoped_lock guard(s.lock);
@@ -84,7 +106,7 @@ Result<tensor_choice> choose(const plan_source & source, Side side, int layer, i
             return Error{fmt::format("head_dim {} of the short form does not divide the {} elements of a row of {} in layer {}",
                                      form.head_dim, n_embd, side_name, layer)};
         }
-        return tensor_choice{mode_format(form.mode, side, bits, form.head_dim), form.head_dim};
+        return tensor_choice{mode_format(form.mode, side, bits, form.head_dim), form.head_dim, {}};
     }
     const ModelInfo & model    = source.plan->model;
     const int         head_dim = side == Side::key ? model.head_dim_k : model.head_dim_v;
@@ -96,10 +118,40 @@ Result<tensor_choice> choose(const plan_source & source, Side side, int layer, i
                             "another model ({})",
                             model.n_kv_heads, head_dim, side_name, layer, n_embd, model.name)};
         }
-        return tensor_choice{side == Side::key ? entry.k : entry.v, head_dim};
+        return tensor_choice{side == Side::key ? entry.k : entry.v, head_dim, source.plan->kept};
     }
     return Error{
         fmt::format("the plan has no layer {}: it was made for another model ({}, {} layers)", layer, model.name, model.n_layer)};
+}
+
+Result<HeadTransforms> transforms_of(const plan_source & source, Side side, int layer) {
+    if (!source.plan) return HeadTransforms{};
+    const PrecisionPlan & plan = *source.plan;
+    const auto            entry =
+        std::find_if(plan.layers.begin(), plan.layers.end(), [&](const LayerPlan & l) { return l.layer == layer; });
+    if (entry == plan.layers.end()) return HeadTransforms{};
+    const std::string & name = side == Side::key ? entry->k_transform : entry->v_transform;
+    if (name.empty()) return HeadTransforms{};
+
+    // Inverting matrices takes a second for a large model, so it is done once per calibration file.
+    static std::mutex                            lock;
+    static std::string                           hash;
+    static std::map<std::string, HeadTransforms> ready;
+    const std::scoped_lock                       guard(lock);
+    if (std::exchange(hash, plan.calibration.sha256) != plan.calibration.sha256) ready.clear();
+    HeadTransforms & found = ready[transform_prefix(layer, side, name)];
+    if (found) return found;
+    const int head_dim = side == Side::key ? plan.model.head_dim_k : plan.model.head_dim_v;
+    KVT_TRY(const auto heads,
+            head_transforms(*source.calibration, layer, side, name, plan.transforms.at(name), plan.model.n_kv_heads, head_dim));
+    auto packed = std::make_shared<std::vector<PackedTransform>>();
+    for (const HeadTransform & head : heads) {
+        auto one = pack_transform(head, head_dim);
+        if (!one.ok()) return Error{fmt::format("{}: {}", transform_prefix(layer, side, name), one.error().message)};
+        packed->push_back(std::move(*one));
+    }
+    found = std::move(packed);
+    return found;
 }
 
 Result<const KernelTable *> current_kernels() {

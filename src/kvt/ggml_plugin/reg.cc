@@ -19,9 +19,9 @@ void copy_text(const std::string & text, char * out, size_t size) {
     out[n] = '\0';
 }
 
-int api_set_plan(const char * plan, char * error, size_t error_size) {
+int api_set_plan(const char * plan, const char * folder, char * error, size_t error_size) {
     try {
-        const Status status = set_plan(plan);
+        const Status status = set_plan(plan, folder);
         if (status.ok()) return 0;
         copy_text(status.error().message, error, error_size);
     } catch (const std::exception & e) {
@@ -40,7 +40,7 @@ const char * api_describe() {
         const auto        kernels = current_kernels();
         const std::string isa(kernels.ok() ? isa_name((*kernels)->isa) : "none");
         return std::string(R"({"version": ")" KVT_VERSION R"(", "isa": ")") + isa + R"(", "isa_available": [)" + isas +
-               R"(], "ggml_api_version": )" + std::to_string(GGML_BACKEND_API_VERSION) + R"(, "bits": [2, 4, 8, 16]})";
+               R"(], "ggml_api_version": )" + std::to_string(GGML_BACKEND_API_VERSION) + R"(, "bits": [2, 3, 4, 5, 6, 8, 16]})";
     }();
     return text.c_str();
 }

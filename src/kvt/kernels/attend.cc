@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "kvt/quant/tile.h"
 
@@ -39,6 +40,33 @@ Ahead ahead_of(const Part & p, int steps) {
     const size_t    bytes = p.spec->n_parts == 1 ? p.spec->bytes : p.spec->part_bytes;
     const int       lines = static_cast<int>((bytes + 63) / 64);
     return {from, from + bytes, (lines + steps - 1) / steps};
+}
+
+// Calls fn(token 0..31, row) for each sink token of the 32 cells from `cell` on.
+template <class Fn>
+void for_each_sink(const HeadTiles & head, int64_t cell, const Fn & fn) {
+    for (int s = 0; s < head.n_sinks; ++s) {
+        const int64_t t = head.sink_cells[s] - cell;
+        if (t >= 0 && t < kBlockTokens)
+            fn(static_cast<int>(t), head.sink_rows + static_cast<ptrdiff_t>(s) * head.packed->head_dim);
+    }
+}
+
+// Scores of a sink token, from its 16-bit key.
+void score_sink(const QueryRows & rows, int head_dim, int t, const f16_t * key, float * scores) {
+    for (int r = 0; r < rows.n_rows; ++r) {
+        const float * q   = rows.q + static_cast<ptrdiff_t>(r) * rows.stride;
+        float         sum = 0;
+        for (int d = 0; d < head_dim; ++d) sum += q[d] * f16_to_f32(key[d]);
+        scores[r * kBlockTokens + t] = sum;
+    }
+}
+
+// Adds a sink token's 16-bit value times its weights.
+void add_sink(const float * weights, int n_rows, int head_dim, int stride, const f16_t * value, float * o) {
+    for (int r = 0; r < n_rows; ++r) {
+        for (int d = 0; d < head_dim && weights[r] != 0.0f; ++d) o[r * stride + d] += weights[r] * f16_to_f32(value[d]);
+    }
 }
 
 // Adds to each channel what values() left out.   constant [n_groups][16]
@@ -172,8 +200,10 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
                 for (int r = first; r < last; ++r) prepared_for[r] = part_k.tile;
             }
             kernels.scores(*part_k.spec, part_k.tile, operand_k, run, ahead_k, scores);
+            for_each_sink(k, cell, [&](int t, const f16_t * key) { score_sink(run, k.packed->head_dim, t, key, scores); });
             for (int r = first; r < last; ++r) {
                 float * row = scratch.scores + static_cast<ptrdiff_t>(r) * kBlockTokens;
+                for (int t = 0; t < kBlockTokens && rows.bias != nullptr; ++t) row[t] += rows.bias[r];
                 if (rows.softcap != 0.0f) cap_logits(row, rows.softcap);
                 if (sees(r) != Visibility::all) {
                     const float slope = rows.slope != nullptr ? rows.slope[r] : 1.0f;
@@ -189,9 +219,18 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
                 }
                 factor[r] = kernels.softmax_step(row, state.m + r, state.l + r);
             }
+            // The weights of sink tokens are set aside: values() skips tokens of weight 0.
+            float weights[kBlockTokens][kMaxRows];
+            for_each_sink(v, cell, [&](int t, const f16_t *) {
+                for (int r = 0; r < run.n_rows; ++r) weights[t][r] = std::exchange(scores[r * kBlockTokens + t], 0.0f);
+            });
             float * constant = scratch.constant + static_cast<ptrdiff_t>(first) * n_constants;
             kernels.values(*part_v.spec, part_v.tile, operand_v, last - first, scores, factor + first, ahead_v,
                            state.o + static_cast<ptrdiff_t>(first) * stride_v, constant);
+            for_each_sink(v, cell, [&](int t, const f16_t * value) {
+                add_sink(weights[t], run.n_rows, v.packed->head_dim, stride_v, value,
+                         state.o + static_cast<ptrdiff_t>(first) * stride_v);
+            });
             if (part_v.spec->is_f16 && !v.packed->is_f16) {
                 for (int r = first; r < last; ++r, constant += n_constants) {
                     for (int i = 0; i < n_constants; ++i) constant[i] *= factor[r];
@@ -226,11 +265,11 @@ void attend_sink(const AttendState & state, const float * sinks, int n_rows, int
     }
 }
 
-void attend_finish(const AttendState & state, int n_rows, int head_dim_v, float * const * out_rows) {
+void attend_finish(const AttendState & state, int n_rows, int head_dim_v) {
     const int stride = padded_dim(head_dim_v);
     for (int r = 0; r < n_rows; ++r) {
         const float inverse = state.l[r] == 0.0f ? 0.0f : 1.0f / state.l[r];
-        for (int d = 0; d < head_dim_v; ++d) out_rows[r][d] = state.o[r * stride + d] * inverse;
+        for (int d = 0; d < head_dim_v; ++d) state.o[r * stride + d] *= inverse;
     }
 }
 

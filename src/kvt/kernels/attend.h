@@ -26,6 +26,9 @@ struct HeadTiles {
     const uint8_t *  open_tiles  = nullptr;  // slot s at open_tiles + s * open_stride
     size_t           open_stride = 0;
     int              n_open      = 0;
+    const int32_t *  sink_cells  = nullptr;  // [n_sinks] cell kept at 16 bits in each sink slot, -1 if free
+    const f16_t *    sink_rows   = nullptr;  // [n_sinks][head_dim], read instead of what the tile holds for those cells
+    int              n_sinks     = 0;
 };
 
 // What a query sees of 32 cells.
@@ -41,6 +44,7 @@ struct AttendRows {
     const Visibility * const * seen   = nullptr;  // [n_rows] find_visibility() of the row's mask; null only if mask is
     const float *              slope  = nullptr;  // [n_rows] ALiBi slopes; null: 1
     float                      softcap = 0;       // 0: none
+    const float *              bias    = nullptr;  // [n_rows] added to every logit of the row before the cap; null: 0
 };
 
 // Running state of the online softmax: o is not yet divided by l.
@@ -65,7 +69,7 @@ void attend_merge(const AttendState & state, const AttendState & other, int n_ro
 // Adds a learned attention sink: one more logit without a value (sinks[r] is the logit of row r).
 void attend_sink(const AttendState & state, const float * sinks, int n_rows, int head_dim_v);
 
-// out[r] = o[r] / l[r]; a row that saw no cell becomes 0.   out_rows [n_rows] pointers to head_dim_v floats
-void attend_finish(const AttendState & state, int n_rows, int head_dim_v, float * const * out_rows);
+// o[r] becomes o[r] / l[r]; a row that saw no cell becomes 0.
+void attend_finish(const AttendState & state, int n_rows, int head_dim_v);
 
 }  // namespace kvt

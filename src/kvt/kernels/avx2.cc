@@ -2,6 +2,7 @@
 #include "kvt/kernels/kernel_table.h"
 #include "kvt/kernels/simd_avx2.h"
 #include "kvt/kernels/encode-inl.h"
+#include "kvt/kernels/rotate-inl.h"
 #include "kvt/kernels/unpack-inl.h"
 #include "kvt/kernels/scores-inl.h"
 #include "kvt/kernels/softmax-inl.h"
@@ -9,7 +10,8 @@
 
 namespace kvt {
 
-const KernelTable kKernelsAvx2 = {Isa::avx2,   encode_token_simd, encode_tile_simd, unpack_simd, prepare_queries_simd,
-                                  scores_simd, softmax_step_simd, add_mask_simd,    values_simd};
+const KernelTable kKernelsAvx2 = {Isa::avx2,     encode_tokens_simd,   encode_tile_simd, rotate_simd,
+                                  unpack_simd,   prepare_queries_simd, scores_simd,      softmax_step_simd,
+                                  add_mask_simd, values_simd};
 
 }  // namespace kvt

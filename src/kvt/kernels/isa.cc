@@ -4,6 +4,9 @@
 #include <fmt/ranges.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace kvt {
@@ -36,6 +39,9 @@ std::vector<Isa> detect() {
     if (avx2) found.push_back(Isa::avx2);
     if (avx2 && has_avxvnni()) found.push_back(Isa::avxvnni);
     if (avx512) found.push_back(Isa::avx512);
+#elif defined(__aarch64__)
+    found.push_back(Isa::neon);
+    if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) found.push_back(Isa::neoni8);
 #endif
     return found;
 }
@@ -51,9 +57,13 @@ std::string_view isa_name(Isa isa) {
         case Isa::avxvnni:
             return "avxvnni";
         case Isa::avx512:
+            return "avx512";
+        case Isa::neon:
+            return "neon";
+        case Isa::neoni8:
             break;
     }
-    return "avx512";
+    return "neoni8";
 }
 
 const std::vector<Isa> & available_isas() {

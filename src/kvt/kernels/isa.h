@@ -12,8 +12,8 @@ namespace kvt {
 // --- Interface ---
 
 // Clusters of features that occur together: avx2 = AVX2 + FMA + F16C + BMI2; avxvnni = avx2 + AVX-VNNI (256-bit u8 x s8 dots);
-// avx512 = avx2 + F + BW + DQ + VL + VNNI.
-enum class Isa : uint8_t { scalar, avx2, avxvnni, avx512 };
+// avx512 = avx2 + F + BW + DQ + VL + VNNI. neon = what every 64-bit ARM has; neoni8 = neon + I8MM (u8 x s8 dots).
+enum class Isa : uint8_t { scalar, avx2, avxvnni, avx512, neon, neoni8 };
 
 std::string_view isa_name(Isa isa);
 

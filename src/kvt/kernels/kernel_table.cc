@@ -12,6 +12,8 @@ TileSpec make_tile_spec(const Format & format, Side side, int head_dim) {
     spec.high_bits   = spec.is_f16 ? 0 : high_plane_bits(format.bits);
     spec.head_dim    = head_dim;
     spec.stride      = padded_dim(head_dim);
+    spec.byte_params = !spec.is_f16 && format.params == Params::byte;
+    spec.shrink      = spec.byte_params ? range_shrink(format.bits) : 1.0f;
     spec.per_channel = !spec.is_f16 && format.axis == Axis::per_channel;
     spec.group       = spec.is_f16 || spec.per_channel ? head_dim : format.group;
     spec.n_groups    = (head_dim + spec.group - 1) / spec.group;
@@ -35,10 +37,14 @@ const KernelTable * kernel_table(Isa isa) {
             return &kKernelsAvxVnni;
         case Isa::avx512:
             return &kKernelsAvx512;
-#else
+#elif defined(__aarch64__)
+        case Isa::neon:
+            return &kKernelsNeon;
+        case Isa::neoni8:
+            return &kKernelsNeonI8;
+#endif
         default:
             break;
-#endif
     }
     return nullptr;
 }

@@ -31,6 +31,8 @@ struct TileSpec {
     int    n_groups    = 0;  // groups per token (per_token)
     bool   is_f16      = true;
     bool   per_channel = false;
+    bool   byte_params = false;
+    float  shrink      = 1.0f;           // share of the range that byte parameters span
     size_t part_bytes = 0, high_at = 0;  // codes of one part; where its high plane starts
     size_t scales_at = 0, offsets_at = 0, bytes = 0;
 };
@@ -58,8 +60,8 @@ struct QueryRows {
 // Steps of the largest element. 13 bits of q and 12 bits of softmax weights: with 8-bit codes the rounding of q adds less than
 // 1 % to the variance of the format's own error. Parts stay within 63, so that pairs of u8 x s8 products fit 16 bits (AVX2).
 constexpr int kQueryLimit       = 63 * 64 + 31;
-constexpr int kQueryLimitNarrow = 127;  // one part, for codes of up to kNarrowBits bits: 1 to 5 % of the format's variance
-constexpr int kNarrowBits       = 5;
+constexpr int kQueryLimitNarrow = 127;  // one part, for codes of up to kNarrowBits bits: 1 % of the variance of a 4-bit format
+constexpr int kNarrowBits       = 4;
 constexpr int kWeightLimit      = 63 * 64 + 63;
 
 // Memory that will be needed soon: kernels fetch it into the cache line by line between their own work. A burst of prefetches
@@ -70,12 +72,30 @@ struct Ahead {
     int             lines = 0;  // per step of the kernel's inner loop
 };
 
+// Where a row goes.
+struct TokenPlace {
+    uint8_t * tile  = nullptr;
+    int       token = 0;
+};
+
+// A rotation of rows (quant/transform.h): by a matrix, or by Hadamard matrices of size `block`.
+struct RotationSpec {
+    const float * columns  = nullptr;  // [head_dim][stride], null: Hadamard
+    int           head_dim = 0, stride = 0, block = 1;
+};
+
 struct KernelTable {
     Isa isa;
 
-    // As quant/codec.h, same bytes.
-    Encoded (*encode_token)(const TileSpec & spec, int t, const float * row, uint8_t * tile);
-    Encoded (*encode_tile)(const TileSpec & spec, const f16_t * src, const uint32_t * valid, uint8_t * tile);
+    // As quant/codec.h, same bytes. `feedback` may be null.
+    //   rows  row i at rows + i * row_stride
+    Encoded (*encode_tokens)(const TileSpec & spec, const float * feedback, int n, const float * rows, ptrdiff_t row_stride,
+                             const TokenPlace * places);
+    Encoded (*encode_tile)(const TileSpec & spec, const f16_t * src, const uint32_t * valid, const float * feedback,
+                           uint8_t * tile);
+
+    // x[r] = R x[r], bit-identical to quant/transform.cc.   x [n_rows][spec.stride], what is past head_dim is unspecified after
+    void (*rotate)(const RotationSpec & spec, int n_rows, float * x);
 
     // Makes part `part` of a tile ready for scores() and values(): codes as an 8-bit tile stores them, f16 as f32 (keys
     // [head_dim][32], values [32][stride]). The result is in `scratch` (operand_bytes()) or in the tile itself. May read up to 64
@@ -116,6 +136,9 @@ extern const KernelTable kKernelsScalar;
 extern const KernelTable kKernelsAvx2;
 extern const KernelTable kKernelsAvxVnni;
 extern const KernelTable kKernelsAvx512;
+#elif defined(__aarch64__)
+extern const KernelTable kKernelsNeon;
+extern const KernelTable kKernelsNeonI8;
 #endif
 
 }  // namespace kvt

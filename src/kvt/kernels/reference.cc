@@ -7,6 +7,7 @@
 
 #include "kvt/kernels/kernel_table.h"
 #include "kvt/quant/tile.h"
+#include "kvt/quant/transform.h"
 
 namespace kvt {
 
@@ -18,19 +19,28 @@ float half_at(const uint8_t * p) {
     return f16_to_f32(h);
 }
 
-float scale_at(const TileSpec & spec, const uint8_t * tile, int index) {
-    return half_at(tile + spec.scales_at + 2 * static_cast<size_t>(index));
-}
-float offset_at(const TileSpec & spec, const uint8_t * tile, int index) {
-    return half_at(tile + spec.offsets_at + 2 * static_cast<size_t>(index));
+GroupScale scale_of(const TileSpec & spec, const uint8_t * tile, int index) {
+    return scale_at(spec.format, spec.side, spec.head_dim, index, tile);
 }
 
-Encoded encode_token_scalar(const TileSpec & spec, int t, const float * row, uint8_t * tile) {
-    return encode_token(spec.format, spec.side, spec.head_dim, t, row, tile);
+Encoded encode_tokens_scalar(const TileSpec & spec, const float * feedback, int n, const float * rows, ptrdiff_t row_stride,
+                             const TokenPlace * places) {
+    Encoded result = Encoded::ok;
+    for (int i = 0; i < n; ++i) {
+        const Encoded one =
+            encode_token(spec.format, spec.side, spec.head_dim, places[i].token, rows + i * row_stride, feedback, places[i].tile);
+        if (one != Encoded::ok) result = one;
+    }
+    return result;
 }
 
-Encoded encode_tile_scalar(const TileSpec & spec, const f16_t * src, const uint32_t * valid, uint8_t * tile) {
-    return encode_tile(spec.format, spec.side, spec.head_dim, src, valid, tile);
+Encoded encode_tile_scalar(const TileSpec & spec, const f16_t * src, const uint32_t * valid, const float * feedback,
+                           uint8_t * tile) {
+    return encode_tile(spec.format, spec.side, spec.head_dim, src, valid, feedback, tile);
+}
+
+void rotate_scalar(const RotationSpec & spec, int n_rows, float * x) {
+    for (int r = 0; r < n_rows; ++r, x += spec.stride) rotate_row(spec.columns, spec.head_dim, spec.stride, spec.block, x);
 }
 
 // Codes as an 8-bit tile stores them; f16 parts as floats, keys [head_dim][32], values [32][stride].
@@ -68,9 +78,9 @@ void prepare_queries_scalar(const TileSpec & spec, const uint8_t * tile, const Q
         const float * q = rows.q + static_cast<ptrdiff_t>(r) * rows.stride;
         float         x[1024], largest = 0, constant = 0;
         for (int d = 0; d < spec.head_dim; ++d) {
-            x[d]    = spec.per_channel ? q[d] * scale_at(spec, tile, d) : q[d];
+            x[d]    = spec.per_channel ? q[d] * scale_of(spec, tile, d).s : q[d];
             largest = std::abs(x[d]) > largest ? std::abs(x[d]) : largest;  // NaN does not count, it returns through `constant`
-            constant += q[d] * (spec.per_channel ? offset_at(spec, tile, d) : 0.0f);
+            constant += q[d] * (spec.per_channel ? scale_of(spec, tile, d).z : 0.0f);
         }
         const float inverse = largest > 0.0f ? limit / largest : 0.0f;
         int8_t *    low     = rows.parts + static_cast<ptrdiff_t>(r) * 2 * rows.stride;
@@ -113,8 +123,8 @@ void scores_scalar(const TileSpec & spec, const uint8_t * tile, const uint8_t * 
                 if (spec.per_channel) {
                     sum += x;
                 } else {
-                    const int at = g * kBlockTokens + t;
-                    sum += scale_at(spec, tile, at) * x + offset_at(spec, tile, at) * rows.weight[r * rows.max_groups + g];
+                    const GroupScale p = scale_of(spec, tile, g * kBlockTokens + t);
+                    sum += p.s * x + p.z * rows.weight[r * rows.max_groups + g];
                 }
             }
             scores[r * kBlockTokens + t] = sum;
@@ -160,7 +170,7 @@ struct Weights {
 Weights weigh(const TileSpec & spec, const uint8_t * tile, int g, const float * p) {
     float largest_p = 0, largest_s = 0;
     for (int t = 0; t < kBlockTokens; ++t) {
-        const float s = scale_at(spec, tile, g * kBlockTokens + t);
+        const float s = scale_of(spec, tile, g * kBlockTokens + t).s;
         largest_p     = p[t] > largest_p ? p[t] : largest_p;
         largest_s     = s > largest_s ? s : largest_s;
     }
@@ -169,9 +179,9 @@ Weights weigh(const TileSpec & spec, const uint8_t * tile, int g, const float * 
     Weights     out;
     out.step = largest / limit;
     for (int t = 0; t < kBlockTokens; ++t) {
-        const float s = scale_at(spec, tile, g * kBlockTokens + t);
-        out.whole[t]  = p[t] != 0.0f && std::isfinite(s) ? static_cast<int>(std::nearbyint(p[t] * s * inverse)) : 0;
-        if (p[t] != 0.0f) out.constant += p[t] * offset_at(spec, tile, g * kBlockTokens + t);
+        const GroupScale scale = scale_of(spec, tile, g * kBlockTokens + t);
+        out.whole[t] = p[t] != 0.0f && std::isfinite(scale.s) ? static_cast<int>(std::nearbyint(p[t] * scale.s * inverse)) : 0;
+        if (p[t] != 0.0f) out.constant += p[t] * scale.z;
     }
     return out;
 }
@@ -202,7 +212,8 @@ void values_scalar(const TileSpec & spec, const uint8_t * tile, const uint8_t * 
 
 }  // namespace
 
-const KernelTable kKernelsScalar = {Isa::scalar,   encode_token_scalar, encode_tile_scalar, unpack_scalar, prepare_queries_scalar,
-                                    scores_scalar, softmax_step_scalar, add_mask_scalar,    values_scalar};
+const KernelTable kKernelsScalar = {Isa::scalar,     encode_tokens_scalar,   encode_tile_scalar, rotate_scalar,
+                                    unpack_scalar,   prepare_queries_scalar, scores_scalar,      softmax_step_scalar,
+                                    add_mask_scalar, values_scalar};
 
 }  // namespace kvt

@@ -158,12 +158,8 @@ inline void score_rows(const TileSpec & spec, const uint8_t * tile, const uint8_
                                  rows.stride, g * group_quads, last, ahead, sums);
             KVT_UNROLL
             for (int v = 0; v < 2; ++v) {
-                const int at = t + v * kLanes;
-                F         s = zero(), z = zero();
-                if (!spec.per_channel) {
-                    s = load_f16(tile + spec.scales_at + 2 * static_cast<size_t>(g * 32 + at));
-                    z = load_f16(tile + spec.offsets_at + 2 * static_cast<size_t>(g * 32 + at));
-                }
+                const int        at = t + v * kLanes;
+                const ScaleLanes p  = spec.per_channel ? ScaleLanes{zero(), zero()} : load_scales(spec, tile, g * 32 + at);
                 KVT_UNROLL
                 for (int r = 0; r < R; ++r) {
                     const int row = r0 + r, i = row * rows.max_groups + g;
@@ -172,7 +168,7 @@ inline void score_rows(const TileSpec & spec, const uint8_t * tile, const uint8_
                     if (spec.per_channel) {
                         store(out, x);
                     } else {
-                        const F y = fma(s, x, mul(z, set1(rows.weight[i])));
+                        const F y = fma(p.s, x, mul(p.z, set1(rows.weight[i])));
                         store(out, g == 0 ? y : add(y, load(out)));
                     }
                 }

@@ -1,5 +1,6 @@
 #include "kvt/kernels/self_test.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -44,35 +45,68 @@ std::vector<Format> formats_of(Side side, int head_dim) {
     for (const int bits : {2, 3, 4, 5, 6, 8}) {
         formats.push_back(mode_format(Mode::per_token_asym, side, bits, head_dim));
         formats.push_back(mode_format(Mode::kivi, side, bits, head_dim));
+        formats.push_back(mode_format(Mode::rotated, side, bits, head_dim));
     }
     return formats;
 }
 
-// A tile of `spec` that the reference encoded.
-std::vector<uint8_t> reference_tile(const TileSpec & spec, const std::vector<float> & rows) {
+// The rows as `kernels` stores them; feedback may be null.
+std::vector<uint8_t> packed_tile(const KernelTable & kernels, const TileSpec & spec, const std::vector<float> & rows,
+                                 const float * feedback) {
     std::vector<uint8_t> tile(spec.bytes + 64);
-    const uint32_t       all = 0xffffffffu;
+    const uint32_t       all[kMaxParts] = {~0u, ~0u, ~0u, ~0u};
     if (spec.format.store == Store::sealed_block) {
-        kKernelsScalar.encode_tile(spec, to_f16_tile(rows, spec.side, spec.head_dim).data(), &all, tile.data());
-    } else {
-        for (int t = 0; t < kBlockTokens; ++t)
-            kKernelsScalar.encode_token(spec, t, &rows[static_cast<size_t>(t * spec.head_dim)], tile.data());
+        kernels.encode_tile(spec, to_f16_tile(rows, spec.side, spec.head_dim).data(), all, feedback, tile.data());
+        return tile;
     }
+    std::vector<TokenPlace> places;
+    for (int t = 0; t < kBlockTokens; ++t) places.push_back({tile.data(), t});
+    kernels.encode_tokens(spec, feedback, kBlockTokens, rows.data(), spec.head_dim, places.data());
     return tile;
 }
 
+std::vector<uint8_t> reference_tile(const TileSpec & spec, const std::vector<float> & rows) {
+    return packed_tile(kKernelsScalar, spec, rows, nullptr);
+}
+
 std::string check_encoder(const KernelTable & kernels, const TileSpec & spec) {
-    const std::vector<float>   rows     = make_rows(spec.head_dim);
-    const std::vector<uint8_t> expected = reference_tile(spec, rows);
-    std::vector<uint8_t>       got(spec.bytes + 64);
-    const uint32_t             all = 0xffffffffu;
-    if (spec.format.store == Store::sealed_block) {
-        kernels.encode_tile(spec, to_f16_tile(rows, spec.side, spec.head_dim).data(), &all, got.data());
-    } else {
-        for (int t = 0; t < kBlockTokens; ++t)
-            kernels.encode_token(spec, t, &rows[static_cast<size_t>(t * spec.head_dim)], got.data());
+    const std::vector<float> rows = make_rows(spec.head_dim);
+    std::vector<float>       feedback(static_cast<size_t>(spec.head_dim * spec.stride), 0.0f);
+    SplitMix64               rng(5);
+    for (int i = 0; i < spec.head_dim; ++i) {
+        for (int j = 0; j < i; ++j)
+            feedback[static_cast<size_t>(i * spec.stride + j)] = static_cast<float>(rng.uniform() - 0.5) * 0.1f;
     }
-    return std::memcmp(expected.data(), got.data(), spec.bytes) == 0 ? "" : "packed bytes differ from the reference";
+    for (const float * f : {static_cast<const float *>(nullptr), static_cast<const float *>(feedback.data())}) {
+        const auto expected = packed_tile(kKernelsScalar, spec, rows, f), got = packed_tile(kernels, spec, rows, f);
+        if (std::memcmp(expected.data(), got.data(), spec.bytes) != 0)
+            return f == nullptr ? "packed bytes differ from the reference"
+                                : "packed bytes with feedback differ from the reference";
+    }
+    return {};
+}
+
+std::string check_rotation(const KernelTable & kernels, int head_dim) {
+    const int                stride = padded_dim(head_dim), n_rows = 11;
+    const std::vector<float> rows = make_rows(head_dim);
+    std::vector<float>       columns(static_cast<size_t>(head_dim * stride));
+    SplitMix64               rng(6);
+    for (float & x : columns) x = static_cast<float>(rng.uniform() - 0.5);
+    for (const float * matrix : {static_cast<const float *>(nullptr), static_cast<const float *>(columns.data())}) {
+        const RotationSpec spec{matrix, head_dim, stride, 16};
+        std::vector<float> a(static_cast<size_t>(n_rows * stride), 0.0f);
+        for (int r = 0; r < n_rows; ++r)
+            std::copy_n(&rows[static_cast<size_t>(r * head_dim)], head_dim, &a[static_cast<size_t>(r * stride)]);
+        std::vector<float> b = a;
+        kKernelsScalar.rotate(spec, n_rows, a.data());
+        kernels.rotate(spec, n_rows, b.data());
+        for (int r = 0; r < n_rows; ++r) {
+            if (std::memcmp(&a[static_cast<size_t>(r * stride)], &b[static_cast<size_t>(r * stride)],
+                            sizeof(float) * static_cast<size_t>(head_dim)) != 0)
+                return fmt::format("row {} differs from the reference", r);
+        }
+    }
+    return {};
 }
 
 // What one table makes of n_rows queries on one pair of tiles: outputs after one step of attention.
@@ -142,6 +176,7 @@ std::vector<SelfTestLine> run_self_test() {
                         check_encoder(*kernels, spec));
                 }
             }
+            add(fmt::format("rotate/{}/d{}", isa_name(isa), head_dim), check_rotation(*kernels, head_dim));
             const std::vector<Format> k_formats = formats_of(Side::key, head_dim), v_formats = formats_of(Side::value, head_dim);
             for (size_t i = 0; i < k_formats.size(); ++i) {
                 const TileSpec k = make_tile_spec(k_formats[i], Side::key, head_dim),

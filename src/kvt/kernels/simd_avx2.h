@@ -80,9 +80,16 @@ inline I    zero_words() { return _mm256_setzero_si256(); }
 inline F    to_float(I x) { return _mm256_cvtepi32_ps(x); }
 inline I    to_int(F x) { return _mm256_cvtps_epi32(x); }  // round half to even (default MXCSR)
 inline F    load_f16(const void * p) { return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i *>(p))); }
-inline void store_f16(void * p, F x) {
-    _mm_storeu_si128(static_cast<__m128i *>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+// The f16 numbers whose bits 14..7 are the bytes at p; the bytes at p as numbers.
+inline F load_f16_bytes(const void * p) {
+    const __m128i wide = _mm_cvtepu8_epi16(_mm_loadl_epi64(static_cast<const __m128i *>(p)));
+    return _mm256_cvtph_ps(_mm_slli_epi16(wide, 7));
 }
+inline F load_bytes(const void * p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i *>(p))));
+}
+inline float    half_to_float(uint16_t h) { return _cvtsh_ss(h); }
+inline uint16_t float_to_half(float x) { return static_cast<uint16_t>(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT)); }
 // The low bytes of words in -128 .. 255.
 inline void store_bytes(void * p, I x) {
     const __m256i low   = _mm256_and_si256(x, _mm256_set1_epi32(0xff));

@@ -60,10 +60,17 @@ inline I    zero_words() { return _mm512_setzero_si512(); }
 inline F    to_float(I x) { return _mm512_cvtepi32_ps(x); }
 inline I    to_int(F x) { return _mm512_cvtps_epi32(x); }  // round half to even (default MXCSR)
 inline F    load_f16(const void * p) { return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i *>(p))); }
-inline void store_f16(void * p, F x) {
-    _mm256_storeu_si256(static_cast<__m256i *>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+// The f16 numbers whose bits 14..7 are the bytes at p; the bytes at p as numbers.
+inline F load_f16_bytes(const void * p) {
+    const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(static_cast<const __m128i *>(p)));
+    return _mm512_cvtph_ps(_mm256_slli_epi16(wide, 7));
 }
-inline void store_bytes(void * p, I x) { _mm_storeu_si128(static_cast<__m128i *>(p), _mm512_cvtepi32_epi8(x)); }  // low bytes
+inline F load_bytes(const void * p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i *>(p))));
+}
+inline float    half_to_float(uint16_t h) { return _cvtsh_ss(h); }
+inline uint16_t float_to_half(float x) { return static_cast<uint16_t>(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT)); }
+inline void     store_bytes(void * p, I x) { _mm_storeu_si128(static_cast<__m128i *>(p), _mm512_cvtepi32_epi8(x)); }  // low bytes
 
 // x where a > b (false for NaN), else y.
 inline F select_gt(F a, F b, F x, F y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), y, x); }

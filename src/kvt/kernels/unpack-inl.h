@@ -6,7 +6,21 @@ namespace {
 inline float half_at(const uint8_t * p) {
     uint16_t h;
     __builtin_memcpy(&h, p, 2);
-    return _cvtsh_ss(h);
+    return half_to_float(h);
+}
+
+// Scales and offsets of kLanes neighbouring groups from `index` on, as read back.
+struct ScaleLanes {
+    F s, z;
+};
+
+inline ScaleLanes load_scales(const TileSpec & spec, const uint8_t * tile, int index) {
+    const size_t at = static_cast<size_t>(index);
+    if (!spec.byte_params) return {load_f16(tile + spec.scales_at + 2 * at), load_f16(tile + spec.offsets_at + 2 * at)};
+    // s: bits 14..7 of an f16. z: a multiple of -s 2^bits / 256; the product is exact (8 by 4 significant bits).
+    const F s    = load_f16_bytes(tile + spec.scales_at + at);
+    const F unit = mul(s, set1(static_cast<float>(1 << spec.bits) / 256.0f));
+    return {s, mul(sub(zero(), load_bytes(tile + spec.offsets_at + at)), unit)};
 }
 
 // Rows of `width` words. A row of the low plane serves 8 / Low quads, one of the high plane 8 / High.

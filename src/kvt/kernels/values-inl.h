@@ -18,10 +18,10 @@ inline GroupParams load_group(const TileSpec & spec, const uint8_t * tile, int g
     F           top = zero();
     KVT_UNROLL
     for (int v = 0; v < kVecs; ++v) {
-        const size_t at = 2 * static_cast<size_t>(g * 32 + v * kLanes);
-        out.s[v]        = load_f16(tile + spec.scales_at + at);
-        out.z[v]        = load_f16(tile + spec.offsets_at + at);
-        top             = max(out.s[v], top);
+        const ScaleLanes p = load_scales(spec, tile, g * 32 + v * kLanes);
+        out.s[v]           = p.s;
+        out.z[v]           = p.z;
+        top                = max(p.s, top);
     }
     out.largest = reduce_max(top);
     return out;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "kvt/base/result.h"
 #include "kvt/quant/format.h"
 #include "kvt/quant/tile.h"
+#include "kvt/quant/transform.h"
 
 namespace kvt {
 
@@ -34,12 +36,23 @@ struct ModelInfo {
 };
 
 struct LayerPlan {
-    int       layer = 0;  // model layer, 0-based
-    int       kv    = 0;  // KV-layer ordinal: 0, 1, 2, ... without gaps
-    Attention attn  = Attention::full;
-    Format    k, v;
+    int         layer = 0;  // model layer, 0-based
+    int         kv    = 0;  // KV-layer ordinal: 0, 1, 2, ... without gaps
+    Attention   attn  = Attention::full;
+    Format      k, v;
+    std::string k_transform{}, v_transform{};  // names out of PrecisionPlan::transforms, or empty
 
     bool operator==(const LayerPlan &) const = default;
+};
+
+// The file that holds the numbers of the transforms: in the plan's folder, named without a path.
+struct CalibrationRef {
+    std::string folder;  // where it is; not part of the plan file
+    std::string file;
+    std::string sha256;         // 64 hex digits
+    int         positions = 0;  // token positions that it covers: longer caches are refused
+
+    bool operator==(const CalibrationRef &) const = default;
 };
 
 // A measured figure of the whole plan; value, floor and interval in `unit`. One that is not finite is not written, nor is an
@@ -70,12 +83,23 @@ struct Provenance {
     bool operator==(const Provenance &) const = default;
 };
 
+// Tokens that stay at 16 bits in every layer whose format is not f16.
+struct Kept {
+    int sink_tokens     = 0;  // the first ones of each sequence
+    int residual_tokens = 0;  // at least so many of the newest, in sealed_block formats; 0: what the open block holds
+
+    bool operator==(const Kept &) const = default;
+};
+
 struct PrecisionPlan {
-    ModelInfo              model;
-    Mode                   mode = Mode::custom;
-    std::vector<LayerPlan> layers;  // one per KV layer, ascending
-    std::vector<Measured>  measured;
-    Provenance             provenance;
+    ModelInfo                       model;
+    Mode                            mode = Mode::custom;
+    Kept                            kept;
+    std::map<std::string, Rotation> transforms;   // every transform that a layer names
+    CalibrationRef                  calibration;  // empty if there are none
+    std::vector<LayerPlan>          layers;       // one per KV layer, ascending
+    std::vector<Measured>           measured;
+    Provenance                      provenance;
 
     bool operator==(const PrecisionPlan &) const = default;
 };
@@ -89,31 +113,52 @@ struct CacheSize {
     double   effective_bits = 0;  // 8 * bytes / elements
 };
 
-// Bytes of one tensor (one side of one layer). Shared by plan size and plugin allocation.
-uint64_t tensor_bytes(const Format & f, Side side, int n_kv_heads, int head_dim, uint64_t n_cells, uint64_t n_streams);
-
 // 16-bit blocks kept open per stream and side of a sealed_block format. Blocks of 32 tokens: the one being filled, and one more
 // so that rolling back over a block border (speculative decoding) re-quantizes nothing. Longer blocks: one, because a second
-// one would cost up to half a bit per element at 4096 tokens; rolling back over a border decodes and seals once more.
-constexpr int open_blocks(const Format & f) {
-    return f.store != Store::sealed_block ? 0 : tile_tokens(f) == kBlockTokens ? 2 : 1;
+// one would cost up to half a bit per element at 4096 tokens; rolling back over a border decodes and seals once more. With a
+// residual window: as many as cover it, and the one being filled.
+constexpr int open_blocks(const Format & f, const Kept & kept) {
+    const int tokens = tile_tokens(f);
+    if (f.store != Store::sealed_block) return 0;
+    if (kept.residual_tokens > 0) return (kept.residual_tokens + tokens - 1) / tokens + 1;
+    return tokens == kBlockTokens ? 2 : 1;
 }
+
+// Sink tokens that a stream can hold: those of one sequence where each has its own stream, of up to 8 sequences in a unified
+// cache (n_streams 1), where the plugin cannot know their number.
+constexpr int sink_slots(const Format & f, const Kept & kept, uint64_t n_streams) {
+    return f.codec == Codec::f16 ? 0 : n_streams > 1 ? kept.sink_tokens : 8 * kept.sink_tokens;
+}
+
+// Bytes of one tensor (one side of one layer). Shared by plan size and plugin allocation.
+uint64_t tensor_bytes(const Format & f, Side side, int n_kv_heads, int head_dim, uint64_t n_cells, uint64_t n_streams,
+                      const Kept & kept);
 
 CacheSize plan_size(const PrecisionPlan & plan, uint64_t n_cells, uint64_t n_streams = 1);
 double    payload_bits(const PrecisionPlan & plan);  // mean of (K bits + V bits) / 2 over layers, the paper's figure
 
-// One pair for all n_layer layers; bits in {2, 4, 8, 16}. Provenance says method "uniform" and nothing else.
-PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits);
-
-// Pair names: "KV8", "K8V4", "KV16", ... and their bits.
-std::string pair_name(int k_bits, int v_bits);
 struct PairBits {
     int  k = 0, v = 0;
     bool operator==(const PairBits &) const = default;
 };
+
+// One pair per layer, in the formats that `mode` prescribes; bits 2, 3, 4, 5, 6, 8 or 16. Mode rotated also names transforms
+// ("dense4" for 4-bit keys, "hadamard" for values) and keeps one sink token; its calibration is still to be filled in.
+PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<PairBits> & pairs);
+
+// One pair for all n_layer layers. Provenance says method "uniform" and nothing else.
+PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits);
+
+// Names that the calibration gives its transforms: of keys for so many bits, of values for any.
+std::string key_transform_name(Rotation rotation, int bits);
+std::string value_transform_name();
+
+// Pair names: "KV8", "K8V4", "KV16", ... and their bits.
+std::string      pair_name(int k_bits, int v_bits);
 Result<PairBits> parse_pair(std::string_view text);  // accepts KV4 and K4V4
 
-// Short forms, for KVT_PLAN and --plan: "f16", "kivi:K4V2", "per-token:K8V4" (the device needs ":hd64" after it,
+// Short forms, for KVT_PLAN and --plan: "f16", "kivi:K4V2", "per-token:K8V4", "rotated:KV4" (not for KVT_PLAN: it needs a
+// calibration; for per-token the device needs ":hd64" after it,
 // because it learns head_dim too late: "per-token:K8V4:hd64").
 struct ShortForm {
     Mode     mode = Mode::custom;

@@ -33,8 +33,13 @@ void check_schema(ObjectReader & top) {
                      fmt::format("version {} is newer than this kvtuner reads ({}): update kvtuner", version, schema::kVersion));
     }
     top.choice("index_kind", {"model_layer"});
-    top.integer("sink_tokens", 0, 0);
-    top.integer("residual_tokens", 0, 0);
+}
+
+Kept read_kept(ObjectReader & top) {
+    Kept kept;
+    kept.sink_tokens     = static_cast<int>(top.integer("sink_tokens", 0, schema::kMaxSinks));
+    kept.residual_tokens = static_cast<int>(top.integer("residual_tokens", 0, schema::kMaxResidual));
+    return kept;
 }
 
 ModelInfo read_model(ObjectReader object) {
@@ -51,7 +56,8 @@ ModelInfo read_model(ObjectReader object) {
 }
 
 Mode read_mode(ObjectReader & top) {
-    const auto mode = parse_mode(top.choice("mode", {"per-token-asym", "kivi", "custom"}));  // not its second spellings
+    const auto mode =
+        parse_mode(top.choice("mode", {"per-token-asym", "kivi", "rotated", "custom"}));  // not its second spellings
     return mode ? *mode : Mode::custom;
 }
 
@@ -66,13 +72,14 @@ Format read_format(ObjectReader object, const std::string & name) {
             object.choice("axis", {schema::axis_name(Axis::per_token), schema::axis_name(Axis::per_channel)}) == "per-channel"
                 ? Axis::per_channel
                 : Axis::per_token;
-        f.group = static_cast<uint16_t>(object.integer("group", 1, schema::kMaxHeadDim));
-        object.choice("scale", {"f16"});
-        object.choice("rotation", {"none"});
-        f.store = object.choice("store", {schema::store_name(Store::on_write), schema::store_name(Store::sealed_block)}) ==
+        f.group  = static_cast<uint16_t>(object.integer("group", 1, schema::kMaxHeadDim));
+        f.params = object.choice("scale", {schema::params_name(Params::f16), schema::params_name(Params::byte)}) == "byte"
+                       ? Params::byte
+                       : Params::f16;
+        f.store  = object.choice("store", {schema::store_name(Store::on_write), schema::store_name(Store::sealed_block)}) ==
                           "sealed-block"
-                      ? Store::sealed_block
-                      : Store::on_write;
+                       ? Store::sealed_block
+                       : Store::on_write;
     }
     object.refuse_other_keys();
     if (format_name(f) != name) {
@@ -86,6 +93,46 @@ Formats read_formats(ObjectReader object) {
     for (const std::string & name : object.names()) formats[name] = read_format(object.object(name.c_str()), name);
     object.refuse_other_keys();
     return formats;
+}
+
+std::map<std::string, Rotation> read_transforms(ObjectReader object) {
+    std::map<std::string, Rotation> transforms;
+    for (const std::string & name : object.names()) {
+        ObjectReader entry = object.object(name.c_str());
+        const auto   text  = entry.choice("rotation", {"none", "hadamard", "dense"});
+        transforms[name]   = text == "dense" ? Rotation::dense : text == "hadamard" ? Rotation::hadamard : Rotation::none;
+        entry.refuse_other_keys();
+    }
+    object.refuse_other_keys();
+    return transforms;
+}
+
+CalibrationRef read_calibration(ObjectReader & top, bool needed) {
+    CalibrationRef ref;
+    if (top.raw("calibration").is_null() && !needed) return ref;
+    if (top.raw("calibration").is_null()) {
+        top.complain("calibration", "is null, but transforms need one (kvtuner calibrate)");
+        return ref;
+    }
+    ObjectReader object = top.object("calibration");
+    ref.file            = object.text("file");
+    ref.sha256          = object.sha256("sha256", false);
+    ref.positions       = static_cast<int>(object.integer("positions", 1, schema::kMaxPositions));
+    object.refuse_other_keys();
+    if (ref.file.empty()) object.complain("file", "the name is empty");
+    if (!needed) top.complain("calibration", "no transform is defined, so there is nothing to calibrate");
+    return ref;
+}
+
+// The name of the transform of one side of one layer; empty if it has none.
+std::string read_transform(ObjectReader & layer, const char * key, const Format & format, const PrecisionPlan & plan,
+                           std::set<std::string> & used) {
+    if (!layer.has(key)) return {};
+    const std::string name = layer.text(key);
+    if (!plan.transforms.contains(name)) layer.complain(key, fmt::format("transform \"{}\" is not defined", shown(name)));
+    if (format.codec == Codec::f16) layer.complain(key, "an f16 side takes no transform");
+    used.insert(name);
+    return name;
 }
 
 // The format of one side of one layer, checked against the model and the mode, and its stated bytes.
@@ -124,7 +171,7 @@ Format read_side(ObjectReader & layer, Side side, const Formats & formats, std::
 
 void read_layers(ObjectReader & top, const Formats & formats, PrecisionPlan & plan) {
     const json &          array = top.array("layers");
-    std::set<std::string> used;
+    std::set<std::string> used, used_transforms;
     if (array.empty()) top.complain("layers", "no layer is listed");
     if (array.size() > static_cast<size_t>(plan.model.n_layer)) {
         top.complain("layers", fmt::format("{} layers are listed, the model has {}", array.size(), plan.model.n_layer));
@@ -144,15 +191,21 @@ void read_layers(ObjectReader & top, const Formats & formats, PrecisionPlan & pl
             object.complain(
                 "kv", fmt::format("expected {}, found {}: KV layers count 0, 1, 2, ... (is a layer missing?)", i, layer.kv));
         }
-        layer.attn = object.choice("attn", {"full", "sliding"}) == "sliding" ? Attention::sliding : Attention::full;
-        layer.k    = read_side(object, Side::key, formats, used, plan);
-        layer.v    = read_side(object, Side::value, formats, used, plan);
+        layer.attn        = object.choice("attn", {"full", "sliding"}) == "sliding" ? Attention::sliding : Attention::full;
+        layer.k           = read_side(object, Side::key, formats, used, plan);
+        layer.v           = read_side(object, Side::value, formats, used, plan);
+        layer.k_transform = read_transform(object, "k_transform", layer.k, plan, used_transforms);
+        layer.v_transform = read_transform(object, "v_transform", layer.v, plan, used_transforms);
         object.refuse_other_keys();
         plan.layers.push_back(layer);
     }
     for (const auto & item : formats) {
         if (!used.contains(item.first))
             top.complaint().add(top.pointer_of("formats") + "/" + item.first, "no layer uses this format");
+    }
+    for (const auto & item : plan.transforms) {
+        if (!used_transforms.contains(item.first))
+            top.complaint().add(top.pointer_of("transforms") + "/" + item.first, "no layer uses this transform");
     }
 }
 
@@ -232,8 +285,11 @@ Result<PrecisionPlan> parse(std::string_view text) {
     check_schema(top);
     if (complaint.empty()) plan.model = read_model(top.object("model"));
     if (complaint.empty()) plan.mode = read_mode(top);
+    if (complaint.empty()) plan.kept = read_kept(top);
     Formats formats;
     if (complaint.empty()) formats = read_formats(top.object("formats"));
+    if (complaint.empty()) plan.transforms = read_transforms(top.object("transforms"));
+    if (complaint.empty()) plan.calibration = read_calibration(top, !plan.transforms.empty());
     if (complaint.empty()) read_layers(top, formats, plan);
     if (complaint.empty()) check_memory(top.object("memory"), plan);
     if (complaint.empty()) {
@@ -272,7 +328,10 @@ Result<PrecisionPlan> read_plan_file(const std::string & path) {
             fmt::format("{}: {} bytes of text, more than the {} allowed: not a plan", subject, size, schema::kMaxTextBytes)};
     }
     KVT_TRY(const std::string text, read_file(path));
-    return parse_named(text, subject);
+    KVT_TRY(PrecisionPlan plan, parse_named(text, subject));
+    const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+    if (!plan.calibration.file.empty()) plan.calibration.folder = folder.empty() ? "." : folder.string();
+    return plan;
 }
 
 }  // namespace kvt

@@ -23,9 +23,8 @@ std::string number(double value) { return fmt::format("{}", value + 0.0); }
 
 std::string format_line(const Format & f) {
     if (f.codec == Codec::f16) return R"({"codec": "f16", "bits": 16})";
-    return fmt::format(
-        R"({{"codec": "int_asym", "bits": {}, "axis": "{}", "group": {}, "scale": "f16", "rotation": "none", "store": "{}"}})",
-        f.bits, schema::axis_name(f.axis), f.group, schema::store_name(f.store));
+    return fmt::format(R"({{"codec": "int_asym", "bits": {}, "axis": "{}", "group": {}, "scale": "{}", "store": "{}"}})", f.bits,
+                       schema::axis_name(f.axis), f.group, schema::params_name(f.params), schema::store_name(f.store));
 }
 
 // Joins lines of an array or object with commas, each on its own line.
@@ -50,14 +49,30 @@ std::string formats_text(const PrecisionPlan & plan) {
     return block(lines, '{', '}');
 }
 
+std::string transforms_text(const PrecisionPlan & plan) {
+    std::vector<std::string> lines;
+    for (const auto & [name, rotation] : plan.transforms)
+        lines.push_back(fmt::format(R"({}: {{"rotation": "{}"}})", json_text(name), schema::rotation_name(rotation)));
+    return block(lines, '{', '}');
+}
+
+std::string calibration_text(const PrecisionPlan & plan) {
+    if (plan.calibration.file.empty()) return "null";
+    return fmt::format(R"({{"file": {}, "sha256": "{}", "positions": {}}})", json_text(plan.calibration.file),
+                       plan.calibration.sha256, plan.calibration.positions);
+}
+
 std::string layers_text(const PrecisionPlan & plan) {
     const ModelInfo &        m = plan.model;
     std::vector<std::string> lines;
     for (const LayerPlan & layer : plan.layers) {
-        lines.push_back(
-            fmt::format(R"({{"layer": {}, "kv": {}, "attn": "{}", "k": "{}", "v": "{}", "k_bytes": {}, "v_bytes": {}}})",
-                        layer.layer, layer.kv, schema::attention_name(layer.attn), format_name(layer.k), format_name(layer.v),
-                        schema::tile_row_bytes(layer.k, Side::key, m), schema::tile_row_bytes(layer.v, Side::value, m)));
+        std::string transforms;
+        if (!layer.k_transform.empty()) transforms += fmt::format(R"("k_transform": {}, )", json_text(layer.k_transform));
+        if (!layer.v_transform.empty()) transforms += fmt::format(R"("v_transform": {}, )", json_text(layer.v_transform));
+        lines.push_back(fmt::format(
+            R"({{"layer": {}, "kv": {}, "attn": "{}", "k": "{}", "v": "{}", {}"k_bytes": {}, "v_bytes": {}}})", layer.layer,
+            layer.kv, schema::attention_name(layer.attn), format_name(layer.k), format_name(layer.v), transforms,
+            schema::tile_row_bytes(layer.k, Side::key, m), schema::tile_row_bytes(layer.v, Side::value, m)));
     }
     return block(lines, '[', ']');
 }
@@ -117,9 +132,11 @@ std::string write_plan(const PrecisionPlan & plan) {
   }},
   "index_kind": "model_layer",
   "mode": "{}",
-  "sink_tokens": 0,
-  "residual_tokens": 0,
+  "sink_tokens": {},
+  "residual_tokens": {},
   "formats": {},
+  "transforms": {},
+  "calibration": {},
   "layers": {},
   "memory": {},
   "measured": {},
@@ -127,8 +144,9 @@ std::string write_plan(const PrecisionPlan & plan) {
 }}
 )",
                        schema::kName, schema::kVersion, json_text(m.name), json_text(m.arch), m.file_sha256, m.n_layer,
-                       m.n_kv_heads, m.head_dim_k, m.head_dim_v, mode_name(plan.mode), formats_text(plan), layers_text(plan),
-                       memory_text(plan), measured_text(plan), provenance_text(plan.provenance));
+                       m.n_kv_heads, m.head_dim_k, m.head_dim_v, mode_name(plan.mode), plan.kept.sink_tokens,
+                       plan.kept.residual_tokens, formats_text(plan), transforms_text(plan), calibration_text(plan),
+                       layers_text(plan), memory_text(plan), measured_text(plan), provenance_text(plan.provenance));
 }
 
 }  // namespace kvt

@@ -20,10 +20,17 @@ inline constexpr int    kMaxDepth     = 16;                // the schema nests 4
 inline constexpr int    kMaxLayers    = 4096;
 inline constexpr int    kMaxHeads     = 4096;
 inline constexpr int    kMaxHeadDim   = 1024;
+inline constexpr int    kMaxPositions = 1 << 30;
+inline constexpr int    kMaxSinks     = 64;
+inline constexpr int    kMaxResidual  = 4096;
 inline constexpr int    kAtTokens     = 4096;  // cells at which effective_bits is stated
 
 constexpr std::string_view axis_name(Axis axis) { return axis == Axis::per_channel ? "per-channel" : "per-token"; }
 constexpr std::string_view store_name(Store store) { return store == Store::sealed_block ? "sealed-block" : "on-write"; }
+constexpr std::string_view params_name(Params params) { return params == Params::byte ? "byte" : "f16"; }
+constexpr std::string_view rotation_name(Rotation rotation) {
+    return rotation == Rotation::dense ? "dense" : rotation == Rotation::hadamard ? "hadamard" : "none";
+}
 constexpr std::string_view attention_name(Attention attn) { return attn == Attention::sliding ? "sliding" : "full"; }
 
 // Bytes of one tile (tile_tokens(f) tokens), all KV heads of one side of one layer.
@@ -36,7 +43,7 @@ struct Memory {
     int      block_tokens        = kBlockTokens;  // the longest tile of any layer
     uint64_t bytes_per_block     = 0;             // block_tokens tokens, all layers, K and V
     uint64_t bytes_per_block_f16 = 0;
-    uint64_t open_bytes          = 0;  // 16-bit blocks of the sealed formats, per stream
+    uint64_t open_bytes          = 0;  // 16-bit blocks of the sealed formats and sink tokens, of the only stream
     double   payload_bits = 0, effective_bits = 0;
     int      at_tokens = kAtTokens;
 };
@@ -53,7 +60,8 @@ inline Memory memory_of(const PrecisionPlan & plan) {
             const uint64_t part_f16 = tile_row_bytes(f16_format(), side, plan.model);
             memory.bytes_per_block += per_tile * tile_row_bytes(f, side, plan.model);
             memory.bytes_per_block_f16 += parts * part_f16;
-            memory.open_bytes += static_cast<uint64_t>(open_blocks(f) * tile_parts(f)) * part_f16;
+            const int dim = side == Side::key ? plan.model.head_dim_k : plan.model.head_dim_v;
+            memory.open_bytes += tensor_bytes(f, side, plan.model.n_kv_heads, dim, 0, 1, plan.kept);
         }
     }
     memory.payload_bits   = payload_bits(plan);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kMaxHeadDim = 1024;
 
-bool known_bits(int bits) { return bits == 2 || bits == 4 || bits == 8 || bits == 16; }
+bool known_bits(int bits) { return is_code_width(bits) || bits == 16; }
 
 // Reads one letter of either case and the bits after it from the front of `text`.
 bool take_side(std::string_view & text, char letter, int & bits) {
@@ -25,25 +25,47 @@ bool take_side(std::string_view & text, char letter, int & bits) {
 
 }  // namespace
 
-PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits) {
+PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<PairBits> & pairs) {
     PrecisionPlan plan;
     plan.model = model;
     plan.mode  = mode;
-    for (int i = 0; i < model.n_layer; ++i) {
-        plan.layers.push_back({i, i, Attention::full, mode_format(mode, Side::key, k_bits, model.head_dim_k),
-                               mode_format(mode, Side::value, v_bits, model.head_dim_v)});
+    for (const PairBits & pair : pairs) {
+        const int index = static_cast<int>(plan.layers.size());
+        LayerPlan layer{index, index, Attention::full, mode_format(mode, Side::key, pair.k, model.head_dim_k),
+                        mode_format(mode, Side::value, pair.v, model.head_dim_v)};
+        if (mode == Mode::rotated && pair.k != 16) {
+            layer.k_transform                  = key_transform_name(Rotation::dense, pair.k);
+            plan.transforms[layer.k_transform] = Rotation::dense;
+        }
+        if (mode == Mode::rotated && pair.v != 16) {
+            layer.v_transform                  = value_transform_name();
+            plan.transforms[layer.v_transform] = Rotation::hadamard;
+        }
+        plan.layers.push_back(layer);
     }
+    if (!plan.transforms.empty()) plan.kept.sink_tokens = 1;
+    return plan;
+}
+
+PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits) {
+    PrecisionPlan plan     = plan_of(model, mode, std::vector<PairBits>(static_cast<size_t>(model.n_layer), {k_bits, v_bits}));
     plan.provenance.method = "uniform";
     return plan;
 }
+
+std::string key_transform_name(Rotation rotation, int bits) {
+    return fmt::format("{}{}", rotation == Rotation::dense ? "dense" : "hadamard", bits);
+}
+
+std::string value_transform_name() { return "hadamard"; }
 
 std::string pair_name(int k_bits, int v_bits) {
     return k_bits == v_bits ? fmt::format("KV{}", k_bits) : fmt::format("K{}V{}", k_bits, v_bits);
 }
 
 Result<PairBits> parse_pair(std::string_view text) {
-    const Error bad{
-        fmt::format("pair \"{}\" is unknown: K<bits>V<bits> or KV<bits> with bits 2, 4, 8 or 16, for example K8V4", text)};
+    const Error      bad{fmt::format(
+             "pair \"{}\" is unknown: K<bits>V<bits> or KV<bits> with bits 2, 3, 4, 5, 6, 8 or 16, for example K8V4", text)};
     PairBits         pair;
     std::string_view rest = text;
     if (take_side(rest, 'K', pair.k)) {
@@ -61,7 +83,7 @@ Result<PairBits> parse_pair(std::string_view text) {
 bool looks_like_short_form(std::string_view text) {
     if (text == "f16") return true;
     const std::string_view mode = text.substr(0, text.find(':'));
-    return mode == "kivi" || mode == "per-token" || mode == "per-token-asym";
+    return mode == "kivi" || mode == "per-token" || mode == "per-token-asym" || mode == "rotated";
 }
 
 Result<ShortForm> parse_short_form(std::string_view text) {
@@ -69,7 +91,7 @@ Result<ShortForm> parse_short_form(std::string_view text) {
     const auto bad = [&](std::string_view why) {
         return Error{fmt::format("short form \"{}\": {} (examples: f16, kivi:K4V2, per-token:K8V4)", text, why)};
     };
-    if (!looks_like_short_form(text)) return bad("the mode must be kivi or per-token");
+    if (!looks_like_short_form(text)) return bad("the mode must be kivi, per-token or rotated");
 
     std::string_view rest = text;
     const auto       take = [&] {

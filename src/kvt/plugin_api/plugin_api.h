@@ -11,8 +11,9 @@ extern "C" {
 #endif
 
 /* "kvt_set_plan": the plan for caches created from now on (existing caches keep theirs). `plan` is plan JSON text,
- * a path, or a short form; NULL returns to the KVT_PLAN variable. Returns 0, or fills `error` and returns 1. */
-typedef int (*kvt_set_plan_fn)(const char * plan, char * error, size_t error_size);
+ * a path, or a short form; NULL returns to the KVT_PLAN variable. `folder` is where files named by JSON text are (NULL for
+ * none). Returns 0, or fills `error` and returns 1. */
+typedef int (*kvt_set_plan_fn)(const char * plan, const char * folder, char * error, size_t error_size);
 
 /* Tensors seen by the device, f32, as the model computed them. Valid during the call only.
  *   KVT_TAP_K, KVT_TAP_V: rows about to be stored: data[n_tokens][n_heads * head_dim], cell index per row in cells[]

@@ -44,6 +44,7 @@ Status check_format(const Format & f, Side side, int head_dim) {
         if (f.group != 32 && f.group != 64 && f.group != 128)
             return Error{fmt::format("per-channel group {}: must be 32, 64 or 128 tokens", f.group)};
         if (f.store != Store::sealed_block) return Error{"a per-channel format needs sealed blocks"};
+        if (f.params != Params::f16) return Error{"a per-channel format needs f16 parameters"};
         return ok_status();
     }
     if (f.group < 1 || f.group > head_dim) {
@@ -57,14 +58,15 @@ Status check_format(const Format & f, Side side, int head_dim) {
 
 std::string format_name(const Format & f) {
     if (f.codec == Codec::f16) return "f16";
-    return fmt::format("int{}.{}{}{}", f.bits, f.axis == Axis::per_channel ? "pc" : "pt", f.group,
-                       f.store == Store::sealed_block ? ".sealed" : "");
+    return fmt::format("int{}.{}{}{}{}", f.bits, f.axis == Axis::per_channel ? "pc" : "pt", f.group,
+                       f.params == Params::byte ? ".byte" : "", f.store == Store::sealed_block ? ".sealed" : "");
 }
 
 Result<Format> parse_format_name(std::string_view name) {
-    const Error bad{fmt::format("format \"{}\" is unknown (examples: f16, int4.pt64, int4.pt32.sealed, int4.pc32.sealed)", name)};
+    const Error bad{fmt::format(
+        "format \"{}\" is unknown (examples: f16, int4.pt64, int4.pt64.byte, int4.pt32.sealed, int4.pc32.sealed)", name)};
     if (name == "f16") return f16_format();
-    Format           f{Codec::int_asym, 0, Axis::per_token, Store::on_write, 0};
+    Format           f{Codec::int_asym, 0, Axis::per_token, Store::on_write, 0, Params::f16};
     std::string_view rest = name;
     if (!take_prefix(rest, "int")) return bad;
     const auto bits = take_int(rest);
@@ -78,6 +80,7 @@ Result<Format> parse_format_name(std::string_view name) {
     const auto group = take_int(rest);
     if (!group || *group < 1 || *group > kMaxHeadDim) return bad;
     f.group = static_cast<uint16_t>(*group);
+    if (take_prefix(rest, ".byte")) f.params = Params::byte;
     if (take_prefix(rest, ".sealed")) f.store = Store::sealed_block;
     if (!rest.empty() || format_name(f) != name) return bad;
     return f;
@@ -89,6 +92,8 @@ std::string_view mode_name(Mode mode) {
             return "per-token-asym";
         case Mode::kivi:
             return "kivi";
+        case Mode::rotated:
+            return "rotated";
         case Mode::custom:
             break;
     }
@@ -98,8 +103,9 @@ std::string_view mode_name(Mode mode) {
 Result<Mode> parse_mode(std::string_view text) {
     if (text == "per-token-asym" || text == "per-token") return Mode::per_token_asym;
     if (text == "kivi") return Mode::kivi;
+    if (text == "rotated") return Mode::rotated;
     if (text == "custom") return Mode::custom;
-    return Error{fmt::format("mode \"{}\" is unknown: kivi or per-token", text)};
+    return Error{fmt::format("mode \"{}\" is unknown: kivi, per-token or rotated", text)};
 }
 
 }  // namespace kvt

@@ -9,7 +9,7 @@
 //   planes of w < 8 bits   8 / w consecutive quads share the same bytes, quad Q in bits [ (Q % (8 / w)) * w, ... )
 //                          so (word >> (8 * j + w * (Q % (8 / w)))) & mask gives element j for 16 tokens (channels) at a time
 //   f16 tile               keys [head_dim][32], values [32][head_dim] in each part, no parameters
-//   parameters             per_token: [n_groups][32 tokens]; per_channel: [head_dim]
+//   parameters             per_token: [n_groups][32 tokens]; per_channel: [head_dim]; f16 or a byte each
 //
 // Why: vector lanes run over tokens for keys and over channels for values, so neither QK nor PV needs a horizontal sum,
 // and the 4-byte words are what u8 x s8 dot-product instructions consume.
@@ -42,6 +42,9 @@ constexpr int tile_groups(const Format & f, int head_dim) {
     return kBlockTokens * ((head_dim + f.group - 1) / f.group);
 }
 
+// Bytes of one scale, and of one offset.
+constexpr size_t param_bytes(const Format & f) { return f.params == Params::byte ? 1 : 2; }
+
 // Bytes of a plane of `bits` bits (0: none) of one part.
 constexpr size_t plane_bytes(int bits, Side side, int head_dim) {
     if (bits == 0) return 0;
@@ -61,14 +64,14 @@ constexpr size_t tile_codes_bytes(const Format & f, Side side, int head_dim) {
 
 // Exact stored bytes of one tile, padding included.
 constexpr size_t tile_bytes(const Format & f, Side side, int head_dim) {
-    const size_t raw = tile_codes_bytes(f, side, head_dim) + size_t(tile_groups(f, head_dim)) * 4;
+    const size_t raw = tile_codes_bytes(f, side, head_dim) + size_t(tile_groups(f, head_dim)) * 2 * param_bytes(f);
     return (raw + 63) / 64 * 64;
 }
 
 // Offset in bytes of the scales and of the offsets within a tile.
 constexpr size_t tile_scales_at(const Format & f, Side side, int head_dim) { return tile_codes_bytes(f, side, head_dim); }
 constexpr size_t tile_offsets_at(const Format & f, Side side, int head_dim) {
-    return tile_codes_bytes(f, side, head_dim) + size_t(tile_groups(f, head_dim)) * 2;
+    return tile_codes_bytes(f, side, head_dim) + size_t(tile_groups(f, head_dim)) * param_bytes(f);
 }
 
 struct CodePlace {
@@ -113,6 +116,8 @@ static_assert(tile_bytes(Format{Codec::int_asym, 3, Axis::per_token, Store::on_w
               1024 + 512 + 128);
 static_assert(tile_bytes(Format{Codec::int_asym, 4, Axis::per_channel, Store::sealed_block, 128}, Side::key, 64) ==
               4 * 1024 + 256);
+static_assert(tile_bytes(Format{Codec::int_asym, 4, Axis::per_token, Store::on_write, 64, Params::byte}, Side::value, 64) ==
+              1024 + 64);
 static_assert(tile_bytes(Format{}, Side::key, 128) == 8192);
 
 }  // namespace kvt

@@ -11,13 +11,16 @@
 #include "kvt/base/sha256.h"
 #include "kvt/eval/kld.h"
 #include "kvt/eval/kld_scorer.h"
+#include "kvt/plan/calibration.h"
 #include "kvt/tuner/artefact.h"
+#include "kvt/tuner/calibrate/calibrate.h"
 
 namespace kvt {
 
 namespace {
 
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+constexpr int    kMostPositions = 32768;
+constexpr double kUnknown       = std::numeric_limits<double>::quiet_NaN();
 
 std::string hash_of(const std::vector<std::string> & parts) {
     std::string all;
@@ -78,6 +81,38 @@ CheckedPlan checked(const PlanResult & r, const std::string & label, const std::
     return c;
 }
 
+// Every position costs a little quality at all others (0.0154 at 2048, 0.0180 at 8192 positions for rotated:KV4), so very long
+// contexts must be asked for.
+int default_positions(int n_ctx_train) { return n_ctx_train > 0 ? std::min(n_ctx_train, kMostPositions) : 4096; }
+
+struct Rival {
+    PairBits pair;
+    bool     kivi = false;
+};
+
+// What a user would take without a tuner.
+std::vector<Rival> rivals_of(const std::string & method) {
+    if (method == kNsga2) return {{{8, 8}}, {{8, 4}}, {{4, 8}}, {{4, 4}}};
+    return {{{8, 8}}, {{6, 6}}, {{6, 4}}, {{5, 5}}, {{5, 4}}, {{4, 4}}, {{8, 8}, true}, {{4, 4}, true}};
+}
+
+// Runs a search whose plans are scored on `text`.
+template <class Search>
+Result<Study> scored_study(ModelRunner & runner, Study start, const ScoringText & text, const std::string & path,
+                           Progress & progress, const Search & search) {
+    KVT_TRY(const auto tokens, runner.tokenize(text.text, AddSpecial::yes));
+    ScorerOptions scorer_options;
+    scorer_options.n_ctx      = text.chunk_tokens;
+    scorer_options.max_chunks = text.max_chunks;
+    scorer_options.n_batch = scorer_options.n_ubatch = std::min(text.chunk_tokens, 512);
+    scorer_options.n_threads                         = text.n_threads;
+    KVT_TRY(KldScorer scorer, KldScorer::create(runner, tokens, scorer_options, progress));
+    start.n_chunks = scorer.n_chunks();
+    ScorerObjective objective(scorer);
+    const SaveStudy save = [&path](const Study & study) { return write_file_atomic(path, write_record(study)); };
+    return search(std::move(start), objective, save);
+}
+
 }  // namespace
 
 Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage & stage, const std::string & path, Redo redo,
@@ -106,6 +141,40 @@ Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage 
     return table;
 }
 
+Result<CalibrationRef> calibrate_stage(ModelRunner & runner, const CalibrateStage & stage, const std::string & path, Redo redo,
+                                       Progress & progress) {
+    const ModelInfo & model = runner.info();
+    KVT_TRY(std::vector<Token> tokens, runner.tokenize(stage.text, AddSpecial::no));
+    if (static_cast<int>(tokens.size()) > stage.max_tokens) tokens.erase(tokens.begin(), tokens.end() - stage.max_tokens);
+    // llama.cpp rounds contexts up to 256 cells.
+    const int         wanted    = stage.positions > 0 ? stage.positions : default_positions(runner.n_ctx_train());
+    const int         positions = (wanted + 255) / 256 * 256;
+    const std::string text_sha  = sha256_hex(stage.text);
+    const std::string inputs =
+        hash_of({"calibration 1", model.file_sha256, text_sha, fmt::format("{} {}", tokens.size(), positions)});
+    if (redo == Redo::no && file_exists(path)) {
+        KVT_TRY(const std::string bytes, read_file(path));
+        const auto stored = parse_safetensors(bytes);
+        if (!stored.ok() || !stored->metadata.contains("inputs_sha256"))
+            return Error{
+                fmt::format("{} exists and is not a calibration file: use --fresh to overwrite it, or another name", path)};
+        if (stored->metadata.at("inputs_sha256") == inputs) return describe_calibration(path);
+        return Error{fmt::format(
+            "{} was made from other inputs (model, text, tokens or positions): use --fresh to overwrite it, or another name",
+            path)};
+    }
+    KVT_TRY(const auto moments, measure_moments(runner, tokens, positions, stage.n_threads, progress));
+    SafetensorsFile file;
+    file.tensors  = design_transforms(moments);
+    file.metadata = {{std::string(kPositionsKey), std::to_string(positions)},
+                     {"inputs_sha256", inputs},
+                     {std::string(kModelKey), model.file_sha256},
+                     {"text_sha256", text_sha},
+                     {"tokens", std::to_string(tokens.size())}};
+    KVT_CHECK_OK(write_file_atomic(path, write_safetensors(file)));
+    return describe_calibration(path);
+}
+
 Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
                            const SearchOptions & options, const std::string & path, Redo redo, Progress & progress) {
     if (!(groups.model == runner.info())) {
@@ -132,17 +201,36 @@ Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, con
             start.floor       = stored.floor;
         }
     }
-    KVT_TRY(const auto tokens, runner.tokenize(text.text, AddSpecial::yes));
-    ScorerOptions scorer_options;
-    scorer_options.n_ctx      = text.chunk_tokens;
-    scorer_options.max_chunks = text.max_chunks;
-    scorer_options.n_batch = scorer_options.n_ubatch = std::min(text.chunk_tokens, 512);
-    scorer_options.n_threads                         = text.n_threads;
-    KVT_TRY(KldScorer scorer, KldScorer::create(runner, tokens, scorer_options, progress));
-    start.n_chunks = scorer.n_chunks();
-    ScorerObjective objective(scorer);
-    const SaveStudy save = [&path](const Study & study) { return write_file_atomic(path, write_record(study)); };
-    return run_search(std::move(start), objective, options, save, progress);
+    return scored_study(runner, std::move(start), text, path, progress,
+                        [&](Study study, Objective & objective, const SaveStudy & save) {
+                            return run_search(std::move(study), objective, options, save, progress);
+                        });
+}
+
+Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration, const ScoringText & text,
+                               const Budget & budget, const std::string & path, Redo redo, Progress & progress) {
+    Study start;
+    start.model         = runner.info();
+    start.mode          = mode;
+    start.method        = kKnapsack;
+    start.calibration   = calibration;
+    start.chunk_tokens  = text.chunk_tokens;
+    start.data_sha256   = sha256_hex(text.text);
+    start.inputs_sha256 = hash_of({"allocation 1", start.model.file_sha256, std::string(mode_name(mode)), calibration.sha256,
+                                   start.data_sha256, fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
+    if (redo == Redo::no) {
+        Study stored;
+        KVT_TRY(const Artefact found, load_artefact<Study>(path, parse_study, start.inputs_sha256, stored));
+        // Another budget asks for plans that a finished study lacks; those it has are not scored again.
+        if (found == Artefact::usable) {
+            start.evaluations = stored.evaluations;
+            start.floor       = stored.floor;
+        }
+    }
+    return scored_study(runner, std::move(start), text, path, progress,
+                        [&](Study study, Objective & objective, const SaveStudy & save) {
+                            return run_allocation(std::move(study), objective, budget, save, progress);
+                        });
 }
 
 Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, const Choice & choice, const ScoringText & text,
@@ -155,8 +243,9 @@ Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, cons
     check.mode          = study.mode;
     check.data_sha256   = sha256_hex(text.text);
     check.chunk_tokens  = text.chunk_tokens;
-    check.inputs_sha256 = hash_of({"held_out 1", study.model.file_sha256, std::string(mode_name(study.mode)), pairs_key,
-                                   check.data_sha256, fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
+    check.inputs_sha256 = hash_of({"held_out 2", study.method, study.calibration.sha256, study.model.file_sha256,
+                                   std::string(mode_name(study.mode)), pairs_key, check.data_sha256,
+                                   fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
     if (redo == Redo::no) {
         HeldOutCheck stored;
         const auto   found = load_artefact<HeldOutCheck>(path, parse_held_out, check.inputs_sha256, stored);
@@ -165,8 +254,13 @@ Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, cons
     }
     KldOptions options;
     options.plans.push_back({"tuned", plan_of(study.model, study.mode, tuned.pairs)});
-    for (const PairBits & pair : {PairBits{8, 8}, PairBits{8, 4}, PairBits{4, 8}, PairBits{4, 4}}) {
-        options.plans.push_back({pair_name(pair.k, pair.v), uniform_plan(study.model, study.mode, pair.k, pair.v)});
+    for (const Rival & rival : rivals_of(study.method)) {
+        const Mode mode = rival.kivi ? Mode::kivi : study.mode;
+        options.plans.push_back({(rival.kivi && study.mode != Mode::kivi ? "kivi:" : "") + pair_name(rival.pair.k, rival.pair.v),
+                                 uniform_plan(study.model, mode, rival.pair.k, rival.pair.v)});
+    }
+    for (NamedPlan & p : options.plans) {
+        if (!p.plan.transforms.empty()) p.plan.calibration = study.calibration;
     }
     options.n_ctx      = text.chunk_tokens;
     options.max_chunks = text.max_chunks;
@@ -188,8 +282,9 @@ Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, cons
 }
 
 PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check,
-                            const SensitivityTable & table, const std::string & tool_version) {
-    PrecisionPlan       plan  = plan_of(study.model, study.mode, study.evaluations[static_cast<size_t>(choice.evaluation)].pairs);
+                            const std::string & profile_sha256, const std::string & tool_version) {
+    PrecisionPlan plan = plan_of(study.model, study.mode, study.evaluations[static_cast<size_t>(choice.evaluation)].pairs);
+    if (!plan.transforms.empty()) plan.calibration = study.calibration;
     const CheckedPlan & tuned = check.plans.front();
     Measured            kld;
     kld.metric = "kld_mean";
@@ -208,14 +303,14 @@ PrecisionPlan finished_plan(const Study & study, const Choice & choice, const He
     kld.prefill     = "quantized";
     plan.measured.push_back(kld);
     plan.provenance.tool_version = tool_version;
-    plan.provenance.method       = "nsga2";
+    plan.provenance.method       = study.method;
     plan.provenance.objective    = "kld_mean";
     plan.provenance.seed         = study.seed;
     plan.provenance.evaluations  = static_cast<int>(study.evaluations.size());
-    plan.provenance.inputs       = {{"model", study.model.file_sha256},
-                                    {"profile", table.data_sha256},
-                                    {"search", study.data_sha256},
-                                    {"check", check.data_sha256}};
+    plan.provenance.inputs       = {{"model", study.model.file_sha256}};
+    if (!profile_sha256.empty()) plan.provenance.inputs.push_back({"profile", profile_sha256});
+    plan.provenance.inputs.push_back({"search", study.data_sha256});
+    plan.provenance.inputs.push_back({"check", check.data_sha256});
     return plan;
 }
 

@@ -12,6 +12,7 @@
 #include "kvt/engine/model_runner.h"
 #include "kvt/tuner/profile/profile.h"
 #include "kvt/tuner/records.h"
+#include "kvt/tuner/search/allocate.h"
 #include "kvt/tuner/search/front.h"
 #include "kvt/tuner/search/search.h"
 
@@ -30,6 +31,17 @@ struct ProfileStage {
 Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage & stage, const std::string & path, Redo redo,
                                        Progress & progress);
 
+struct CalibrateStage {
+    std::string text;
+    int         max_tokens = 8192;  // taken from the end of the text: searches use its beginning
+    int         positions  = 0;     // 0: the context the model was trained for, at most 32768
+    int         n_threads  = 0;
+};
+
+// The transforms of every layer (tuner/calibrate), as a safetensors file.
+Result<CalibrationRef> calibrate_stage(ModelRunner & runner, const CalibrateStage & stage, const std::string & path, Redo redo,
+                                       Progress & progress);
+
 // A text to measure KLD on.
 struct ScoringText {
     std::string text;
@@ -41,12 +53,17 @@ struct ScoringText {
 Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
                            const SearchOptions & options, const std::string & path, Redo redo, Progress & progress);
 
-// The chosen plan and its uniform rivals on text that the search did not see. Rivals: KV8 K8V4 K4V8 KV4.
+// The same by allocation (search/allocate.h), without groups.   calibration  of the mode's transforms, empty if it has none
+Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration, const ScoringText & text,
+                               const Budget & budget, const std::string & path, Redo redo, Progress & progress);
+
+// The chosen plan and its rivals on text that the search did not see: uniform plans of the study's mode, and what KIVI offers.
 Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, const Choice & choice, const ScoringText & text,
                                  const std::string & path, Redo redo, Progress & progress);
 
 // The plan file's content: formats of the chosen evaluation, what was measured on held-out text, where it came from.
+//   profile_sha256  of the prompts of the profile; empty: there was none
 PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check,
-                            const SensitivityTable & table, const std::string & tool_version);
+                            const std::string & profile_sha256, const std::string & tool_version);
 
 }  // namespace kvt

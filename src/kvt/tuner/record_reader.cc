@@ -218,6 +218,14 @@ Result<LayerGroups> parse_groups(std::string_view text) {
 
 Result<Study> parse_study(std::string_view text) {
     return read_record<Study>(text, "study", [](ObjectReader & o, Study & s) {
+        s.method = o.choice("method", {kNsga2, kKnapsack});
+        if (!o.raw("calibration").is_null()) {
+            ObjectReader c          = o.object("calibration");
+            s.calibration.file      = c.text("file");
+            s.calibration.sha256    = c.sha256("sha256", false);
+            s.calibration.positions = static_cast<int>(c.integer("positions", 1, 1 << 30));
+            c.refuse_other_keys();
+        }
         s.seed                 = o.unsigned64("seed");
         s.population           = count(o, "population");
         s.generations          = count(o, "generations");
@@ -231,7 +239,16 @@ Result<Study> parse_study(std::string_view text) {
         s.groups.mode          = s.mode;
         s.groups.inputs_sha256 = s.inputs_sha256;
         s.groups.eps           = o.number("cluster_eps");
-        s.groups.groups        = read_groups(o, s.model.n_layer);
+        if (s.method == kKnapsack) {
+            if (!o.array("groups").empty()) o.complain("groups", "must be empty for method \"knapsack\"");
+        } else {
+            s.groups.groups = read_groups(o, s.model.n_layer);
+        }
+        if (!o.raw("increments").is_null()) {
+            ObjectReader i = o.object("increments");
+            s.increments   = Increments{static_cast<int>(i.integer("probe_bits", 2, 8)), numbers(i, "k"), numbers(i, "v")};
+            i.refuse_other_keys();
+        }
         each(o, "evaluations", [&](ObjectReader & item) {
             Evaluation e;
             e.label             = item.text("label");

@@ -90,7 +90,12 @@ std::string write_record(const LayerGroups & g) {
 }
 
 std::string write_record(const Study & s) {
-    Json j            = head("study", s.model, s.mode, s.inputs_sha256);
+    Json j      = head("study", s.model, s.mode, s.inputs_sha256);
+    j["method"] = s.method;
+    j["calibration"] =
+        s.calibration.file.empty()
+            ? Json(nullptr)
+            : Json{{"file", s.calibration.file}, {"sha256", s.calibration.sha256}, {"positions", s.calibration.positions}};
     j["seed"]         = s.seed;
     j["population"]   = s.population;
     j["generations"]  = s.generations;
@@ -102,6 +107,9 @@ std::string write_record(const Study & s) {
     j["complete"]     = s.complete;
     j["cluster_eps"]  = s.groups.eps;
     j["groups"]       = groups_json(s.groups.groups);
+    j["increments"]   = s.increments
+                            ? Json{{"probe_bits", s.increments->probe_bits}, {"k", s.increments->k}, {"v", s.increments->v}}
+                            : Json(nullptr);
     j["evaluations"]  = Json::array();
     for (const Evaluation & e : s.evaluations) {
         j["evaluations"].push_back({{"label", e.label},

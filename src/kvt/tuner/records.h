@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,19 +76,31 @@ struct Evaluation {
     std::vector<PairBits> pairs;  // [n_kv_layers]
 };
 
+// What one side of one layer costs alone: KLD of the plan in which only it leaves 8 bits, above that of the all-8-bit plan.
+struct Increments {
+    int                 probe_bits = 0;  // what it goes to
+    std::vector<double> k, v;            // [n_layer]
+};
+
+inline constexpr const char * kNsga2    = "nsga2";     // over layer groups, the paper's
+inline constexpr const char * kKnapsack = "knapsack";  // over layers, from increments
+
 struct Study {
-    ModelInfo               model;
-    Mode                    mode       = Mode::kivi;
-    uint64_t                seed       = 0;
-    int                     population = 0, generations = 0;
-    int                     chunk_tokens = 0, n_chunks = 0, at_tokens = 4096;  // effective bits are counted at at_tokens cells
-    double                  floor = 0;                                         // KLD of the all-f16 plan on the same tokens
-    std::string             data_sha256;
-    std::string             inputs_sha256;     // of everything a score depends on: model, mode, text, chunks; not the seed
-    bool                    complete = false;  // false while the search runs or after an interrupt
-    LayerGroups             groups;
-    std::vector<Evaluation> evaluations;  // in order of evaluation
-    std::vector<int>        front;        // indices, ascending effective bits; the f16 floor ("KV16") is never in it
+    ModelInfo                 model;
+    Mode                      mode   = Mode::kivi;
+    std::string               method = kNsga2;
+    CalibrationRef            calibration;  // of the transforms that the plans use; empty if they use none
+    uint64_t                  seed       = 0;
+    int                       population = 0, generations = 0;
+    int                       chunk_tokens = 0, n_chunks = 0, at_tokens = 4096;  // effective bits are counted at at_tokens cells
+    double                    floor = 0;                                         // KLD of the all-f16 plan on the same tokens
+    std::string               data_sha256;
+    std::string               inputs_sha256;     // of everything a score depends on: model, mode, text, chunks; not the seed
+    bool                      complete = false;  // false while the search runs or after an interrupt
+    LayerGroups               groups;            // none for the knapsack
+    std::optional<Increments> increments;
+    std::vector<Evaluation>   evaluations;  // in order of evaluation
+    std::vector<int>          front;        // indices, ascending effective bits; the f16 floor ("KV16") is never in it
 };
 
 // A plan picked from a study, and the reason in one sentence.

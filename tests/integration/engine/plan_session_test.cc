@@ -146,7 +146,7 @@ TEST(Plugin, DescribesItselfAndPassesItsOwnTest) {
     const auto test = (*plugin)->self_test();
     EXPECT_EQ(test.failures, 0) << test.report;
     EXPECT_THAT(test.report, HasSubstr("ok"));
-    EXPECT_THAT((*plugin)->set_plan("nonsense").error().message, HasSubstr("nonsense"));
+    EXPECT_THAT((*plugin)->set_plan("nonsense", "").error().message, HasSubstr("nonsense"));
 }
 
 }  // namespace

@@ -60,6 +60,27 @@ TEST(ReferenceSession, LogitsComeOnlyFromTheFirstWantedPosition) {
     EXPECT_EQ(decode_all(**session, corpus_tokens(10), 1000).size(), 0u);
 }
 
+TEST(ReferenceSession, MayStartAtAnyPosition) {
+    SessionOptions options;
+    options.n_ctx      = 64;
+    const auto session = tiny_model().open(options);
+    const auto tokens  = corpus_tokens(64);
+    const Rows near    = decode_all(**session, tokens, 32);
+    (*session)->clear(300);
+    EXPECT_EQ((*session)->position(), 300);
+    const Rows far = decode_all(**session, tokens, 332);  // cells, not positions, are what n_ctx counts
+    EXPECT_EQ((*session)->position(), 364);
+    ASSERT_EQ(far.size(), near.size());
+    EXPECT_NE(far, near);
+    // RoPE is relative: what is far away from 0 reads the same but for rounding.
+    for (size_t i = 0; i < far.size(); ++i) {
+        for (size_t j = 0; j < far[i].size(); ++j) ASSERT_NEAR(far[i][j], near[i][j], 0.05) << "row " << i;
+    }
+    EXPECT_THAT((*session)->decode(std::vector<Token>(1, 5), 0, {}).error().message, HasSubstr("after position 364"));
+    (*session)->clear();
+    EXPECT_EQ(decode_all(**session, tokens, 32), near);
+}
+
 TEST(ReferenceSession, ClearedAndNewSessionsRepeatExactly) {
     const auto a = tiny_model().open({}), b = tiny_model().open({});
     const auto tokens = corpus_tokens(200);

@@ -93,6 +93,49 @@ TEST(EvalCommand, PplAndBaseFile) {
     EXPECT_THAT(base.out, AllOf(HasSubstr("f16 (stock)"), HasSubstr("3.2233"), HasSubstr("rule: compat")));
 }
 
+// Calibrate, make a plan, measure it; then the same with a calibration that is not what it was.
+TEST(EvalCommand, PlansWithTransforms) {
+    const std::string calibration = temp("all.safetensors"), plan = temp("rotated.json"), beside = temp("rotated.safetensors");
+    const std::vector<std::string> calibrate{"calibrate", "-m", kModel, "--calibration-text", kText,
+                                             "-t",        "1",  "-o",   calibration};
+    const auto                     made = kvtuner(calibrate);
+    ASSERT_EQ(made.code, 0) << made.err;
+    EXPECT_THAT(made.out, AllOf(HasSubstr("wrote " + calibration), HasSubstr("good for 512 positions")));
+    const auto written = kvtuner({"plan", "make", "rotated:KV4", "-m", kModel, "--calibration", calibration, "-o", plan});
+    ASSERT_EQ(written.code, 0) << written.err;
+
+    const auto json = kvtuner(eval("kld", {"-p", plan, "-p", "rotated:KV4", "--calibration", calibration, "-p", "per-token:KV4",
+                                           "--chunks", "9", "--json"}));
+    ASSERT_EQ(json.code, 0) << json.err;
+    const auto plans = nlohmann::json::parse(json.out)["plans"];
+    EXPECT_EQ(plans[0]["kld"], plans[1]["kld"]) << "the plan's own file holds the same transforms";
+    EXPECT_LT(plans[0]["kld"]["mean"]["value"], plans[2]["kld"]["mean"]["value"].get<double>() / 10);
+
+    const auto refused = [](const std::vector<std::string> & arguments) {
+        const auto o = kvtuner(arguments);
+        EXPECT_EQ(o.code, 1) << o.out;
+        return o.err;
+    };
+    EXPECT_THAT(refused(eval("kld", {"-p", "rotated:KV4", "--chunks", "9"})),
+                HasSubstr("\"rotated:KV4\" needs a calibration: make one with kvtuner calibrate and give it with --calibration"));
+    EXPECT_THAT(refused(eval("kld", {"-p", "rotated:KV4", "--calibration", kText, "--chunks", "9"})),
+                HasSubstr("not a safetensors file"));
+    std::fstream(beside, std::ios::in | std::ios::out | std::ios::binary).seekp(5000) << "damage";
+    EXPECT_THAT(refused(eval("kld", {"-p", plan, "--chunks", "9"})), HasSubstr("is not the one the plan was made with"));
+    ::unlink(beside.c_str());
+    EXPECT_THAT(refused(eval("kld", {"-p", plan, "--chunks", "9"})), HasSubstr("cannot read \"" + beside + "\""));
+
+    std::vector<std::string> fewer = calibrate;
+    fewer.insert(fewer.end(), {"--positions", "256"});
+    EXPECT_THAT(refused(fewer), HasSubstr("was made from other inputs"));
+    fewer.push_back("--fresh");
+    EXPECT_EQ(kvtuner(fewer).code, 0);
+    EXPECT_THAT(
+        refused({"eval", "kld", "-m", kModel, "--text", kText, "-t", "1", "-p", "rotated:KV4", "--calibration", calibration}),
+        HasSubstr("calibrated for 256 positions, the cache has 512 cells"));
+    for (const auto & path : {calibration, plan}) ::unlink(path.c_str());
+}
+
 TEST(EvalCommand, BadInputIsOneMessageAndNoFile) {
     const std::string empty = temp("empty.txt"), brief = temp("brief.txt"), garbage = temp("plan.json"),
                       record = temp("none.json");
@@ -111,7 +154,7 @@ TEST(EvalCommand, BadInputIsOneMessageAndNoFile) {
         {{"eval", "kld", "-m", kModel, "-p", "f16", "--text", brief}, "at least 1024 are needed"},
         {{"eval", "ppl", "-m", kModel, "--text", brief}, "at least 1024 are needed"},
         {{"eval", "kld", "-m", kModel, "--text", kText}, "--plan"},
-        {eval("kld", {"-p", "kivi:K5V2"}), "K5V2"},
+        {eval("kld", {"-p", "kivi:K7V2"}), "K7V2"},
         {eval("kld", {"-p", "/nowhere.json"}), "/nowhere.json"},
         {eval("kld", {"-p", garbage}), garbage},
         {{"eval", "kld", "-m", kModel, "-p", "f16", "--text", kText, "--ctx", "1024"}, "trained on"},

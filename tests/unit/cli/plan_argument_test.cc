@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/plan/calibration.h"
+#include "kvt/plan/safetensors.h"
 #include "support/plans.h"
 
 namespace kvt::cli {
@@ -32,7 +34,7 @@ TEST(PlanArgument, ShortFormsMustFitTheModel) {
     narrow.head_dim_v = 16;
     EXPECT_EQ(error_of("kivi:KV4", narrow),
               "\"kivi:KV4\" does not fit the model \"example-4L\": group 32 is outside of 1..16 (head_dim)");
-    EXPECT_NE(error_of("kivi:K4V3", example_model()).find("pair \"K4V3\" is unknown"), std::string::npos);
+    EXPECT_NE(error_of("kivi:K4V7", example_model()).find("pair \"K4V7\" is unknown"), std::string::npos);
 }
 
 TEST(PlanArgument, FilesAreCheckedAgainstTheModel) {
@@ -50,9 +52,35 @@ TEST(PlanArgument, FilesAreCheckedAgainstTheModel) {
     EXPECT_NE(error_of(path, other, Force::yes).find("n_layer is 4 in the plan"), std::string::npos);
 }
 
+TEST(PlanArgument, RotatedShortFormsTakeTheCalibrationThatIsGiven) {
+    EXPECT_EQ(load_plan_argument("rotated:K4V3", example_model(), Force::no, "").error().message,
+              "\"rotated:K4V3\" needs a calibration: make one with kvtuner calibrate and give it with --calibration");
+    EXPECT_EQ(error_of("rotated:KV16", example_model()), "") << "nothing is quantized";
+    EXPECT_EQ(error_of("rotated:K4V3", example_model()), "") << "sizes need no calibration";
+
+    const std::string path = ::testing::TempDir() + "kvt_plan_argument_test.safetensors";
+    ASSERT_TRUE(write_file_atomic(path, write_safetensors({{}, {{"positions", "300"}}})).ok());
+    const auto plan = load_plan_argument("rotated:K4V3", example_model(), Force::no, path);
+    ASSERT_TRUE(plan.ok()) << plan.error().message;
+    PrecisionPlan expected = uniform_plan(example_model(), Mode::rotated, 4, 3);
+    expected.calibration   = *describe_calibration(path);
+    EXPECT_EQ(*plan, expected);
+    EXPECT_EQ(load_plan_argument("rotated:K4V3", example_model(), Force::no, "/nonexistent.safetensors").error().message,
+              "cannot read \"/nonexistent.safetensors\": No such file or directory");
+}
+
+TEST(PlanArgument, PlanFilesNameTheirOwnCalibration) {
+    const std::string path = ::testing::TempDir() + "kvt_plan_argument_rotated.json";
+    ASSERT_TRUE(write_file_atomic(path, write_plan(testing::rotated_plan())).ok());
+    const auto plan = load_plan_argument(path, example_model(), Force::no);
+    ASSERT_TRUE(plan.ok()) << plan.error().message;
+    EXPECT_EQ(plan->calibration.file, testing::rotated_plan().calibration.file);
+    EXPECT_EQ(plan->calibration.folder, path.substr(0, path.rfind('/')));
+}
+
 TEST(PlanArgument, UnknownTextIsNeitherFileNorShortForm) {
     EXPECT_EQ(error_of("kiwi:K4V2", example_model()),
-              "there is no plan file \"kiwi:K4V2\", and it is not a short form (f16, kivi:K4V2, per-token:K8V4)");
+              "there is no plan file \"kiwi:K4V2\", and it is not a short form (f16, kivi:K4V2, per-token:K8V4, rotated:KV4)");
 }
 
 }  // namespace

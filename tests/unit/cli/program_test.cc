@@ -53,13 +53,14 @@ TEST(Program, VersionNamesCommitLlamaAndIsa) {
     const Outcome run = kvtuner("--version");
     EXPECT_EQ(run.exit_code, 0);
     EXPECT_THAT(run.out,
-                ::testing::MatchesRegex("kvtuner [0-9.]+ \\([0-9a-z]+\\) llama\\.cpp v[0-9.]+ isa (scalar|avx2|avx512)\n"));
+                ::testing::MatchesRegex(
+                    "kvtuner [0-9.]+ \\([0-9a-z]+\\) llama\\.cpp v[0-9.]+ isa (scalar|avx2|avxvnni|avx512|neon|neoni8)\n"));
     EXPECT_EQ(kvtuner("--version", "KVT_FORCE_ISA=scalar").out.find("isa scalar") != std::string::npos, true);
 }
 
 TEST(Program, EveryHelpHasExamples) {
     for (const char * command : {"", "plan", "plan show", "plan check", "plan make", "bench", "doctor", "eval", "eval kld",
-                                 "eval ppl", "tune", "profile", "prune", "cluster", "search"}) {
+                                 "eval ppl", "tune", "calibrate", "profile", "prune", "cluster", "search"}) {
         const Outcome run = kvtuner(std::string(command) + " --help");
         EXPECT_EQ(run.exit_code, 0) << command;
         EXPECT_NE(run.out.find("Example"), std::string::npos) << command;
@@ -127,12 +128,13 @@ TEST(Program, ErrorsAreOneLineAndLeaveNothingBehind) {
         std::string arguments, error;
     } cases[] = {
         {"plan show /nonexistent.json",
-         "kvtuner: there is no plan file \"/nonexistent.json\", and it is not a short form (f16, kivi:K4V2, per-token:K8V4)\n"},
+         "kvtuner: there is no plan file \"/nonexistent.json\", and it is not a short form (f16, kivi:K4V2, per-token:K8V4, "
+         "rotated:KV4)\n"},
         {"plan show kivi:K4V2", "kvtuner: \"kivi:K4V2\" is a short form and says nothing about a model: give -m MODEL too\n"},
         {"plan make kivi:K4V2 -m " + kModel + " -o /nonexistent/p.json",
          "kvtuner: cannot write \"/nonexistent/p.json\": No such file or directory\n"},
         {"plan make plan.json -m " + kModel + " -o /tmp/never.json",
-         "kvtuner: \"plan.json\" is not a short form (examples: f16, kivi:K4V2, per-token:K8V4)\n"},
+         "kvtuner: \"plan.json\" is not a short form (examples: f16, kivi:K4V2, per-token:K8V4, rotated:KV4)\n"},
     };
     for (const auto & c : cases) {
         const Outcome run = kvtuner(c.arguments);

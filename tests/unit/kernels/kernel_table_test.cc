@@ -1,8 +1,7 @@
-// Every kernel of every ISA this machine has, against the scalar table; the ISA is in the test's name.
+// Every kernel that reads tiles on every ISA this machine has, against the scalar table; the ISA is in the test's name.
 #include "kvt/kernels/kernel_table.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include <gtest/gtest.h>
@@ -20,39 +19,47 @@ std::vector<uint8_t> random_tile(const TileSpec & spec, uint64_t seed) {
     std::vector<uint8_t> tile(spec.bytes + 64);
     for (uint8_t & b : tile) b = static_cast<uint8_t>(rng.next());
     for (size_t at = spec.is_f16 ? 0 : spec.scales_at; at + 1 < spec.bytes; at += 2) tile[at + 1] &= 0x3b;  // halves below 1
+    for (size_t at = spec.scales_at; spec.byte_params && at < spec.bytes; ++at) tile[at] &= 0x77;           // scales below 1
     return tile;
 }
 
+// What the reference makes of rows of this shape, in whatever way the format asks for.
 std::vector<uint8_t> encoded_tile(const TileSpec & spec, Shape shape, uint64_t seed) {
-    std::vector<uint8_t> tile(spec.bytes + 64);
-    const int            n_tokens = spec.n_parts * kBlockTokens;
-    const auto           rows     = test::make_values(shape, n_tokens, spec.head_dim, seed);
+    std::vector<uint8_t>    tile(spec.bytes + 64);
+    const int               n_tokens = spec.n_parts * kBlockTokens;
+    const auto              rows     = test::make_values(shape, n_tokens, spec.head_dim, seed);
+    std::vector<TokenPlace> places;
+    for (int t = 0; t < n_tokens; ++t) places.push_back({tile.data(), t});
     if (spec.format.store == Store::sealed_block) {
-        kKernelsScalar.encode_tile(spec, test::make_f16_tile(rows, spec.side, spec.head_dim).data(), test::kAllValid,
+        kKernelsScalar.encode_tile(spec, test::make_f16_tile(rows, spec.side, spec.head_dim).data(), test::kAllValid, nullptr,
                                    tile.data());
     } else {
-        for (int t = 0; t < n_tokens; ++t)
-            kKernelsScalar.encode_token(spec, t, &rows[static_cast<size_t>(t * spec.head_dim)], tile.data());
+        kKernelsScalar.encode_tokens(spec, nullptr, n_tokens, rows.data(), spec.head_dim, places.data());
     }
     return tile;
 }
 
-float half_at(const std::vector<uint8_t> & tile, size_t at) {
-    f16_t h;
-    std::memcpy(&h, &tile[at], sizeof h);
-    return f16_to_f32(h);
-}
+// One part of a tile, [32][head_dim] each: what its elements read back as, the steps of their group from its lowest to its
+// highest value times the scale, and the largest size of a value in it.
+struct Decoded {
+    std::vector<float>  x;
+    std::vector<double> steps, size;
 
-// Steps of a group from its lowest to its highest value, times the scale; and the largest size of a value in it.
-double step_range(const TileSpec & spec, const std::vector<uint8_t> & tile, int t, int d) {
-    const size_t at = 2 * static_cast<size_t>(group_index(spec.format, t, d));
-    return double{half_at(tile, spec.scales_at + at)} * (1 << spec.bits);
-}
-double range_of(const TileSpec & spec, const std::vector<uint8_t> & tile, int t, int d) {
-    if (spec.is_f16) return 40.0;  // of the outlier channel
-    const size_t at = 2 * static_cast<size_t>(group_index(spec.format, t, d));
-    return step_range(spec, tile, t, d) + std::abs(double{half_at(tile, spec.offsets_at + at)});
-}
+    Decoded(const TileSpec & spec, const std::vector<uint8_t> & tile, int part)
+        : x(static_cast<size_t>(kBlockTokens * spec.head_dim)) {
+        for (int t = 0; t < kBlockTokens; ++t) {
+            const int token = part * kBlockTokens + t;
+            decode_token(spec.format, spec.side, spec.head_dim, token, tile.data(), &x[static_cast<size_t>(t * spec.head_dim)]);
+            for (int d = 0; d < spec.head_dim; ++d) {
+                const GroupScale p = spec.is_f16 ? GroupScale{}
+                                                 : scale_at(spec.format, spec.side, spec.head_dim,
+                                                            group_index(spec.format, token, d), tile.data());
+                steps.push_back(double{p.s} * (1 << spec.bits));
+                size.push_back(spec.is_f16 ? 40.0 : steps.back() + std::abs(double{p.z}));  // 40: of the outlier channel
+            }
+        }
+    }
+};
 
 Ahead nothing_ahead;
 
@@ -64,67 +71,6 @@ protected:
 const int kHeadDims[] = {8, 16, 32, 40, 64, 72, 80, 96, 112, 128, 256};
 
 TEST_P(Kernels, IsTheOneAskedFor) { EXPECT_EQ(table().isa, GetParam()); }
-
-TEST_P(Kernels, EncodeTokenGivesTheReferencesBytes) {
-    for (const Side side : {Side::key, Side::value}) {
-        for (const int head_dim : kHeadDims) {
-            for (const Format & f : test::all_formats(side, head_dim)) {
-                if (f.store == Store::sealed_block) continue;
-                const TileSpec spec = make_tile_spec(f, side, head_dim);
-                for (const Shape shape : test::all_shapes()) {
-                    auto                 rows = test::make_values(shape, kBlockTokens, head_dim, 21);
-                    std::vector<uint8_t> expected(spec.bytes), got(spec.bytes);
-                    for (int t = 0; t < kBlockTokens; ++t) {
-                        const float * row = &rows[static_cast<size_t>(t * head_dim)];
-                        const Encoded e0  = kKernelsScalar.encode_token(spec, t, row, expected.data());
-                        const Encoded e1  = table().encode_token(spec, t, row, got.data());
-                        ASSERT_EQ(e0, e1);
-                    }
-                    ASSERT_EQ(expected, got) << format_name(f) << " d" << head_dim;
-                }
-            }
-        }
-    }
-}
-
-TEST_P(Kernels, EncodeTokenAgreesOnNonFiniteInput) {
-    for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
-                            std::numeric_limits<float>::quiet_NaN(), -70000.0f, 1e38f}) {
-        for (const Side side : {Side::key, Side::value}) {
-            for (const int at : {0, 7, 63, 71}) {
-                const TileSpec spec = make_tile_spec(Format{Codec::int_asym, 4, Axis::per_token, Store::on_write, 72}, side, 72);
-                auto           row  = test::make_values(Shape::normal, 1, 72, 2);
-                std::vector<uint8_t> expected(spec.bytes), got(spec.bytes);
-                row[static_cast<size_t>(at)] = bad;
-                ASSERT_EQ(kKernelsScalar.encode_token(spec, 5, row.data(), expected.data()), Encoded::not_finite);
-                ASSERT_EQ(table().encode_token(spec, 5, row.data(), got.data()), Encoded::not_finite);
-                ASSERT_EQ(expected, got);
-            }
-        }
-    }
-}
-
-TEST_P(Kernels, EncodeTileGivesTheReferencesBytes) {
-    for (const Side side : {Side::key, Side::value}) {
-        for (const int head_dim : kHeadDims) {
-            for (const Format & f : test::all_formats(side, head_dim)) {
-                if (f.store != Store::sealed_block) continue;
-                const TileSpec spec = make_tile_spec(f, side, head_dim);
-                for (const Shape shape : test::all_shapes()) {
-                    const auto half = test::make_f16_tile(test::make_values(shape, tile_tokens(f), head_dim, 31), side, head_dim);
-                    for (const uint32_t last : {0xffffffffu, 0x0000000fu, 0x80000001u, 0u}) {
-                        uint32_t             valid[kMaxParts] = {~0u, ~0u, ~0u, ~0u};
-                        std::vector<uint8_t> expected(spec.bytes, 0xaa), got(spec.bytes, 0x55);
-                        valid[spec.n_parts - 1] = last;
-                        ASSERT_EQ(kKernelsScalar.encode_tile(spec, half.data(), valid, expected.data()),
-                                  table().encode_tile(spec, half.data(), valid, got.data()));
-                        ASSERT_EQ(expected, got) << format_name(spec.format) << " d" << head_dim << " valid " << last;
-                    }
-                }
-            }
-        }
-    }
-}
 
 // Where the code of (t, d) stands in an unpacked part.
 size_t code_byte(const TileSpec & spec, int t, int d) {
@@ -225,9 +171,9 @@ TEST_P(Kernels, ScoresMatchTheReferenceAndADoubleSum) {
             const TileSpec       spec = make_tile_spec(f, Side::key, head_dim);
             const auto           tile = encoded_tile(spec, Shape::outlier_channel, 11);
             std::vector<uint8_t> operand_a(operand_bytes(head_dim)), operand_b(operand_bytes(head_dim));
-            std::vector<float>   k(static_cast<size_t>(head_dim));
-            for (const int n_rows : {1, 2, 3, 4, 5, 7, 9, 31}) {
-                for (int part = 0; part < spec.n_parts; part += 3) {
+            for (int part = 0; part < spec.n_parts; part += 3) {
+                const Decoded k(spec, tile, part);
+                for (const int n_rows : {1, 2, 3, 4, 5, 7, 9, 31}) {
                     Queries            a(spec, n_rows, 50), b(spec, n_rows, 50);
                     std::vector<float> expected(static_cast<size_t>(n_rows * kBlockTokens), -1.0f), got = expected;
                     kKernelsScalar.prepare_queries(spec, tile.data(), a.rows);
@@ -237,17 +183,17 @@ TEST_P(Kernels, ScoresMatchTheReferenceAndADoubleSum) {
                     table().scores(spec, tile.data(), table().unpack(spec, tile.data(), part, operand_b.data()), b.rows,
                                    nothing_ahead, got.data());
                     for (int t = 0; t < kBlockTokens; ++t) {
-                        decode_token(f, Side::key, head_dim, part * kBlockTokens + t, tile.data(), k.data());
                         for (int r = 0; r < n_rows; ++r) {
                             double sum = 0, size = 0, rounding = 0;
                             for (int d = 0; d < head_dim; ++d) {
-                                const double q = double{b.q[static_cast<size_t>(r * spec.stride + d)]};
-                                sum += q * double{k[static_cast<size_t>(d)]};
-                                size += std::abs(q) * range_of(spec, tile, t, d);
+                                const double q  = double{b.q[static_cast<size_t>(r * spec.stride + d)]};
+                                const size_t at = static_cast<size_t>(t * head_dim + d);
+                                sum += q * double{k.x[at]};
+                                size += std::abs(q) * k.size[at];
                                 // Half a step of the rounded query times the distance of the code from the middle.
                                 if (!spec.is_f16)
                                     rounding += 0.5 * double{b.step[static_cast<size_t>(r)]} *
-                                                (spec.per_channel ? 0.5 * (1 << spec.bits) : 0.5 * step_range(spec, tile, t, d));
+                                                (spec.per_channel ? 0.5 * (1 << spec.bits) : 0.5 * k.steps[at]);
                             }
                             const size_t i      = static_cast<size_t>(r * kBlockTokens + t);
                             const double floats = (head_dim + 8) * 0x1p-23 * size + 1e-30;
@@ -267,9 +213,7 @@ TEST_P(Kernels, ValuesMatchTheReferenceAndADoubleSum) {
             const TileSpec       spec = make_tile_spec(f, Side::value, head_dim);
             const auto           tile = encoded_tile(spec, Shape::outlier_channel, 12);
             std::vector<uint8_t> operand_a(operand_bytes(head_dim)), operand_b(operand_bytes(head_dim));
-            std::vector<float>   v(static_cast<size_t>(kBlockTokens * head_dim));
-            for (int t = 0; t < kBlockTokens; ++t)
-                decode_token(f, Side::value, head_dim, t, tile.data(), &v[static_cast<size_t>(t * head_dim)]);
+            const Decoded        v(spec, tile, 0);
             for (const int n_rows : {1, 2, 3, 4, 5, 7, 9, 31}) {
                 auto p = test::make_values(Shape::one_spike, n_rows, kBlockTokens, 51);
                 for (float & x : p) x = std::abs(x);
@@ -292,14 +236,14 @@ TEST_P(Kernels, ValuesMatchTheReferenceAndADoubleSum) {
                             result += double{constants[static_cast<size_t>((r * spec.n_groups + d / spec.group) * 16 + lane)]};
                         for (int t = 0; t < kBlockTokens; ++t) {
                             const double w = double{p[static_cast<size_t>(r * kBlockTokens + t)]};
-                            exact += w * double{v[static_cast<size_t>(t * head_dim + d)]};
-                            size += w * range_of(spec, tile, t, d);
+                            exact += w * double{v.x[static_cast<size_t>(t * head_dim + d)]};
+                            size += w * v.size[static_cast<size_t>(t * head_dim + d)];
                             largest_p = std::max(largest_p, w);
                         }
                         if (!spec.is_f16) {
                             double largest_range = 0;
                             for (int t = 0; t < kBlockTokens; ++t)
-                                largest_range = std::max(largest_range, step_range(spec, tile, t, d));
+                                largest_range = std::max(largest_range, v.steps[static_cast<size_t>(t * head_dim + d)]);
                             rounding = kBlockTokens * 0.5 * largest_p * largest_range / kWeightLimit;
                         }
                         const double floats = 48 * 0x1p-23 * size + 1e-30;
@@ -320,7 +264,8 @@ TEST_P(Kernels, AHiddenTokenTakesNoPartWhateverItHolds) {
         std::vector<float> bad(64, std::numeric_limits<float>::quiet_NaN()), p(kBlockTokens, 0.1f), factor(1, 1.0f);
         std::vector<float> out(static_cast<size_t>(spec.stride), 0.0f), constants(static_cast<size_t>(spec.n_groups * 16), 0.0f);
         std::vector<uint8_t> operand(operand_bytes(64));
-        ASSERT_EQ(table().encode_token(spec, 9, bad.data(), tile.data()), Encoded::not_finite);
+        const TokenPlace     place{tile.data(), 9};
+        ASSERT_EQ(table().encode_tokens(spec, nullptr, 1, bad.data(), 64, &place), Encoded::not_finite);
         p[9] = 0.0f;
         if (spec.is_f16) continue;  // stored NaNs of 16-bit cells are the model's own
         table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand.data()), 1, p.data(), factor.data(),

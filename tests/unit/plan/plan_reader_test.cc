@@ -36,8 +36,13 @@ const Rule kRules[] = {
      "plan: /schema_version: expected a whole number in 1..2147483647, found \"1\""},
     {"NoVersion", "\"schema_version\": 1,", "", "plan: top level: \"schema_version\" is missing"},
     {"OtherIndex", "\"model_layer\"", "\"kv_layer\"", "plan: /index_kind: expected \"model_layer\", found \"kv_layer\""},
-    {"Sinks", "\"sink_tokens\": 0", "\"sink_tokens\": 4", "plan: /sink_tokens: expected 0, found 4"},
-    {"Residual", "\"residual_tokens\": 0", "\"residual_tokens\": 32", "plan: /residual_tokens: expected 0, found 32"},
+    {"TooManySinks", "\"sink_tokens\": 0", "\"sink_tokens\": 65",
+     "plan: /sink_tokens: expected a whole number in 0..64, found 65"},
+    {"HugeResidual", "\"residual_tokens\": 0", "\"residual_tokens\": 4097",
+     "plan: /residual_tokens: expected a whole number in 0..4096, found 4097"},
+    // 8 slots of 4 layers, 2 sides, 2 heads of 64 f16 elements
+    {"SinksTakeMemory", "\"sink_tokens\": 0", "\"sink_tokens\": 1",
+     "plan: /memory/open_bytes: 0 is stated, the layers give 16384"},
     {"UnknownKey", "\"mode\"", "\"colour\": 1, \"mode\"", "plan: /colour: unknown key (only keys that begin with x_ are free)"},
     {"UnknownModelKey", "\"arch\"", "\"colour\": 1, \"arch\"",
      "plan: /model/colour: unknown key (only keys that begin with x_ are free)"},
@@ -59,7 +64,7 @@ const Rule kRules[] = {
     {"FractionalHeads", "\"n_kv_heads\": 2", "\"n_kv_heads\": 2.0",
      "plan: /model/n_kv_heads: expected a whole number in 1..4096, found 2.0"},
     {"OtherMode", "\"per-token-asym\"", "\"per-token\"",
-     "plan: /mode: expected \"per-token-asym\" or \"kivi\" or \"custom\", found \"per-token\""},
+     "plan: /mode: expected \"per-token-asym\" or \"kivi\" or \"rotated\" or \"custom\", found \"per-token\""},
     {"WrongMode", "\"per-token-asym\"", "\"kivi\"",
      "plan: /layers/0/k: format \"int8.pt64\" does not belong to mode \"kivi\", which stores \"int8.pc32.sealed\" here (or use "
      "mode \"custom\")"},
@@ -71,9 +76,15 @@ const Rule kRules[] = {
     {"FormatCodec", "\"codec\": \"int_asym\"", "\"codec\": \"fp8\"",
      "plan: /formats/int2.pt64/codec: expected \"f16\" or \"int_asym\", found \"fp8\""},
     {"FormatScale", "\"scale\": \"f16\"", "\"scale\": \"f32\"",
-     "plan: /formats/int2.pt64/scale: expected \"f16\", found \"f32\""},
-    {"FormatRotation", "\"rotation\": \"none\"", "\"rotation\": \"hadamard\"",
-     "plan: /formats/int2.pt64/rotation: expected \"none\", found \"hadamard\""},
+     "plan: /formats/int2.pt64/scale: expected \"f16\" or \"byte\", found \"f32\""},
+    {"FormatByteScale", "\"scale\": \"f16\"", "\"scale\": \"byte\"",
+     "plan: /formats/int2.pt64: this definition is called \"int2.pt64.byte\""},
+    {"FormatRotation", "\"scale\": \"f16\"", "\"scale\": \"f16\", \"rotation\": \"none\"",
+     "plan: /formats/int2.pt64/rotation: unknown key (only keys that begin with x_ are free)"},
+    {"CalibrationOfNothing", "\"calibration\": null",
+     "\"calibration\": {\"file\": \"c\", \"sha256\": \"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\", "
+     "\"positions\": 1}",
+     "plan: /calibration: no transform is defined, so there is nothing to calibrate"},
     {"FormatNoGroup", " \"group\": 64,", "", "plan: /formats/int2.pt64: \"group\" is missing"},
     {"FormatUnused", "\"formats\": {", "\"formats\": {\"f16\": {\"codec\": \"f16\", \"bits\": 16},",
      "plan: /formats/f16: no layer uses this format"},
@@ -117,8 +128,41 @@ const Rule kRules[] = {
      "plan: /provenance/inputs/1/sha256: expected a SHA-256 of 64 lower-case hex digits, found "
      "\"cccccccccccccccccccccccccccccccccccccccc...\""},
     {"Comment", "\"mode\"", "// why\n \"mode\"", "plan: line 10, column 3: not valid JSON near \"  /\""},
-    {"NotANumber", "0.0021", "NaN", "plan: line 30, column 52: not valid JSON near \"\": \"nat\", \"value\": N\""},
-    {"TooBigNumber", "0.0021", "1e999", "plan: line 30, column 56: not valid JSON near \"nat\", \"value\": 1e999\""},
+    {"NotANumber", "0.0021", "NaN", "plan: line 32, column 52: not valid JSON near \"\": \"nat\", \"value\": N\""},
+    {"TooBigNumber", "0.0021", "1e999", "plan: line 32, column 56: not valid JSON near \"nat\", \"value\": 1e999\""},
+};
+
+// Of the plan with transforms: "dense4" of its keys, "hadamard" of its values.
+const Rule kRotatedRules[] = {
+    {"NoTransforms", "\"transforms\": {", "\"x_old\": {", "plan: top level: \"transforms\" is missing"},
+    {"TransformsNotAnObject", "\"transforms\": {", "\"transforms\": [], \"x_old\": {",
+     "plan: /transforms: expected an object, found an array"},
+    {"TransformNotAnObject", "{\"rotation\": \"dense\"}", "\"dense\"",
+     "plan: /transforms/dense4: expected an object, found \"dense\""},
+    {"OtherRotation", "{\"rotation\": \"dense\"}", "{\"rotation\": \"spin\"}",
+     "plan: /transforms/dense4/rotation: expected \"none\" or \"hadamard\" or \"dense\", found \"spin\""},
+    {"UnknownTransformKey", "{\"rotation\": \"dense\"}", "{\"rotation\": \"dense\", \"center\": []}",
+     "plan: /transforms/dense4/center: unknown key (only keys that begin with x_ are free)"},
+    {"UnusedTransform", "\"transforms\": {", "\"transforms\": {\"dense5\": {\"rotation\": \"dense\"},",
+     "plan: /transforms/dense5: no layer uses this transform"},
+    {"UndefinedKeyTransform", "\"k_transform\": \"dense4\"", "\"k_transform\": \"dense5\"",
+     "plan: /layers/0/k_transform: transform \"dense5\" is not defined"},
+    {"UndefinedValueTransform", "\"v_transform\": \"hadamard\"", "\"v_transform\": \"\"",
+     "plan: /layers/0/v_transform: transform \"\" is not defined"},
+    {"TransformNotText", "\"k_transform\": \"dense4\"", "\"k_transform\": 4",
+     "plan: /layers/0/k_transform: expected a text, found 4"},
+    {"NoCalibration", "\"calibration\": {", "\"x_old\": {", "plan: top level: \"calibration\" is missing"},
+    {"NullCalibration", "\"calibration\": {", "\"calibration\": null, \"x_old\": {",
+     "plan: /calibration: is null, but transforms need one (kvtuner calibrate)"},
+    {"CalibrationFile", "\"example.safetensors\"", "7", "plan: /calibration/file: expected a text, found 7"},
+    {"CalibrationWithoutFile", "\"example.safetensors\"", "\"\"", "plan: /calibration/file: the name is empty"},
+    {"CalibrationHash", "\"eeeeeeee", "\"",
+     "plan: /calibration/sha256: expected a SHA-256 of 64 lower-case hex digits, found "
+     "\"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee...\""},
+    {"CalibrationPositions", "\"positions\": 32768", "\"positions\": 0",
+     "plan: /calibration/positions: expected a whole number in 1..1073741824, found 0"},
+    {"UnknownCalibrationKey", "\"positions\"", "\"folder\": \"/\", \"positions\"",
+     "plan: /calibration/folder: unknown key (only keys that begin with x_ are free)"},
 };
 
 class PlanReaderRule : public ::testing::TestWithParam<Rule> {};
@@ -130,6 +174,22 @@ TEST_P(PlanReaderRule, GivesItsMessage) {
 
 INSTANTIATE_TEST_SUITE_P(All, PlanReaderRule, ::testing::ValuesIn(kRules),
                          [](const auto & rule) { return std::string(rule.param.name); });
+
+class PlanReaderRotatedRule : public ::testing::TestWithParam<Rule> {};
+
+TEST_P(PlanReaderRotatedRule, GivesItsMessage) {
+    const Rule & rule = GetParam();
+    EXPECT_EQ(error_of(replaced(write_plan(testing::rotated_plan()), rule.from, rule.to)), rule.message);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PlanReaderRotatedRule, ::testing::ValuesIn(kRotatedRules),
+                         [](const auto & rule) { return std::string(rule.param.name); });
+
+TEST(PlanReader, RefusesTransformsOfSixteenBits) {
+    PrecisionPlan plan = testing::rotated_plan();
+    plan.layers[2].v   = f16_format();
+    EXPECT_EQ(error_of(write_plan(plan)), "plan: /layers/2/v_transform: an f16 side takes no transform");
+}
 
 TEST(PlanReader, AcceptsFreeKeysAnywhere) {
     std::string text = write_plan(testing::example_plan());
@@ -195,6 +255,14 @@ TEST(PlanFile, NamesTheFile) {
 
     ASSERT_TRUE(write_file_atomic(path, write_plan(testing::example_plan())).ok());
     EXPECT_EQ(*read_plan_file(path), testing::example_plan());
+}
+
+TEST(PlanFile, ItsFolderIsWhereTheCalibrationIsLookedFor) {
+    const std::string path = ::testing::TempDir() + "kvt_plan_reader_rotated.json";
+    ASSERT_TRUE(write_file_atomic(path, write_plan(testing::rotated_plan())).ok());
+    PrecisionPlan expected      = testing::rotated_plan();
+    expected.calibration.folder = path.substr(0, path.rfind('/'));
+    EXPECT_EQ(*read_plan_file(path), expected);
 }
 
 }  // namespace

@@ -1,3 +1,6 @@
+#include <map>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "kvt/plan/plan.h"
@@ -9,8 +12,8 @@ namespace {
 TEST(PairName, WritesAndReads) {
     EXPECT_EQ(pair_name(8, 8), "KV8");
     EXPECT_EQ(pair_name(8, 4), "K8V4");
-    for (const int k : {2, 4, 8, 16}) {
-        for (const int v : {2, 4, 8, 16}) EXPECT_EQ(*parse_pair(pair_name(k, v)), (PairBits{k, v}));
+    for (const int k : {2, 3, 4, 5, 6, 8, 16}) {
+        for (const int v : {2, 3, 4, 5, 6, 8, 16}) EXPECT_EQ(*parse_pair(pair_name(k, v)), (PairBits{k, v}));
     }
     EXPECT_EQ(*parse_pair("K4V4"), (PairBits{4, 4}));
     EXPECT_EQ(*parse_pair("k4v2"), (PairBits{4, 2}));
@@ -18,12 +21,12 @@ TEST(PairName, WritesAndReads) {
 
 TEST(PairName, RefusesOtherText) {
     for (const char * text :
-         {"", "K", "KV", "K4", "V4", "KV3", "K4V", "K4V3", "K4V4x", "KV4V4", "K-4V4", "K4 V4", "KV99999999999", "KVKV4"}) {
+         {"", "K", "KV", "K4", "V4", "KV7", "K4V", "K4V1", "K4V4x", "KV4V4", "K-4V4", "K4 V4", "KV99999999999", "KVKV4"}) {
         const auto pair = parse_pair(text);
         ASSERT_FALSE(pair.ok()) << text;
         EXPECT_EQ(pair.error().message,
                   "pair \"" + std::string(text) +
-                      "\" is unknown: K<bits>V<bits> or KV<bits> with bits 2, 4, 8 or 16, for example K8V4");
+                      "\" is unknown: K<bits>V<bits> or KV<bits> with bits 2, 3, 4, 5, 6, 8 or 16, for example K8V4");
     }
 }
 
@@ -34,6 +37,7 @@ TEST(ShortForm, ReadsEveryKind) {
     EXPECT_EQ(kivi->mode, Mode::kivi);
     EXPECT_EQ(kivi->pair, (PairBits{4, 2}));
     EXPECT_EQ(kivi->head_dim, 0);
+    EXPECT_EQ(parse_short_form("rotated:K4V3")->mode, Mode::rotated);
     for (const char * text : {"per-token:K8V4:hd64", "per-token-asym:K8V4:hd64"}) {
         const auto form = parse_short_form(text);
         ASSERT_TRUE(form.ok()) << form.error().message;
@@ -49,7 +53,7 @@ TEST(ShortForm, RefusesGarbageInWords) {
     } cases[] = {
         {"kivi", "pair \"\" is unknown"},
         {"kivi:", "pair \"\" is unknown"},
-        {"kivi:K4V3", "pair \"K4V3\" is unknown"},
+        {"kivi:K4V7", "pair \"K4V7\" is unknown"},
         {"kivi:K4V2:", "only :hd<head_dim> may follow"},
         {"kivi:K4V2:64", "only :hd<head_dim> may follow"},
         {"kivi:K4V2:hd", "only :hd<head_dim> may follow"},
@@ -58,8 +62,8 @@ TEST(ShortForm, RefusesGarbageInWords) {
         {"kivi:K4V2:hd-64", "only :hd<head_dim> may follow"},
         {"kivi:K4V2:hd99999", "only :hd<head_dim> may follow"},
         {"kivi:K4V2:hd64:hd64", "only :hd<head_dim> may follow"},
-        {"custom:K4V2", "the mode must be kivi or per-token"},
-        {"", "the mode must be kivi or per-token"},
+        {"custom:K4V2", "the mode must be kivi, per-token or rotated"},
+        {"", "the mode must be kivi, per-token or rotated"},
     };
     for (const auto & c : cases) {
         const auto form = parse_short_form(c.text);
@@ -70,7 +74,7 @@ TEST(ShortForm, RefusesGarbageInWords) {
 }
 
 TEST(ShortForm, IsToldFromPathsAndJson) {
-    for (const char * text : {"f16", "kivi:K4V2", "kivi", "kivi:nonsense", "per-token:KV8"})
+    for (const char * text : {"f16", "kivi:K4V2", "kivi", "kivi:nonsense", "per-token:KV8", "rotated:KV4"})
         EXPECT_TRUE(looks_like_short_form(text)) << text;
     for (const char * text : {"", "plan.json", "/tmp/kivi:K4V2", "kivi.json", "f16.json", "{\"schema\": 1}", "./kivi:K4V2"}) {
         EXPECT_FALSE(looks_like_short_form(text)) << text;
@@ -89,6 +93,33 @@ TEST(UniformPlan, GivesEveryLayerTheModesFormats) {
     }
     EXPECT_EQ(plan.provenance.method, "uniform");
     EXPECT_EQ(format_name(uniform_plan(testing::example_model(), Mode::per_token_asym, 16, 8).layers[0].k), "f16");
+}
+
+TEST(UniformPlan, RotatedNamesTransformsOfWhatIsQuantized) {
+    using Transforms = std::map<std::string, Rotation>;
+    const struct {
+        int         k, v;
+        const char *k_transform, *v_transform;
+        Transforms  transforms;
+        int         sinks;
+    } cases[] = {
+        {3, 4, "dense3", "hadamard", {{"dense3", Rotation::dense}, {"hadamard", Rotation::hadamard}}, 1},
+        {8, 16, "dense8", "", {{"dense8", Rotation::dense}}, 1},
+        {16, 2, "", "hadamard", {{"hadamard", Rotation::hadamard}}, 1},
+        {16, 16, "", "", {}, 0},
+    };
+    for (const auto & c : cases) {
+        const PrecisionPlan plan = uniform_plan(testing::example_model(), Mode::rotated, c.k, c.v);
+        EXPECT_EQ(plan.layers[3].k_transform, c.k_transform);
+        EXPECT_EQ(plan.layers[3].v_transform, c.v_transform);
+        EXPECT_EQ(plan.transforms, c.transforms) << pair_name(c.k, c.v);
+        EXPECT_EQ(plan.kept, (Kept{c.sinks, 0}));
+        EXPECT_TRUE(plan.calibration.file.empty());
+    }
+    ModelInfo wide  = testing::example_model();
+    wide.head_dim_k = 256;
+    EXPECT_EQ(format_name(uniform_plan(wide, Mode::rotated, 4, 3).layers[0].k), "int4.pt128.byte");
+    EXPECT_EQ(format_name(uniform_plan(wide, Mode::rotated, 4, 3).layers[0].v), "int3.pt64.byte");
 }
 
 }  // namespace

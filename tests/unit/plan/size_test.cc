@@ -13,24 +13,45 @@ constexpr Format kKivi2 = mode_format(Mode::kivi, Side::key, 2, 64);
 
 TEST(TensorBytes, CountsWholeBlocks) {
     // int4, 32 tokens x 64 channels: 1024 bytes of codes + 32 groups * 4 = 1152, a multiple of 64
-    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 1, 64, 32, 1), 1152u);
-    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 1, 64, 33, 1), 2u * 1152);
-    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 3, 64, 64, 2), 2u * 3 * 2 * 1152);
-    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 3, 64, 0, 1), 0u);
+    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 1, 64, 32, 1, {}), 1152u);
+    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 1, 64, 33, 1, {}), 2u * 1152);
+    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 3, 64, 64, 2, {}), 2u * 3 * 2 * 1152);
+    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 3, 64, 0, 1, {}), 0u);
 }
 
 TEST(TensorBytes, SealedFormatsKeepTwoOpenBlocks) {
     // int2 per channel: 512 bytes of codes + 64 channels * 4 = 768; an f16 tile has 4096
-    EXPECT_EQ(tensor_bytes(kKivi2, Side::key, 1, 64, 32, 1), 768u + 2 * 4096);
-    EXPECT_EQ(tensor_bytes(kKivi2, Side::key, 3, 64, 320, 2), 2u * 3 * (10 * 768 + 2 * 4096));
+    EXPECT_EQ(tensor_bytes(kKivi2, Side::key, 1, 64, 32, 1, {}), 768u + 2 * 4096);
+    EXPECT_EQ(tensor_bytes(kKivi2, Side::key, 3, 64, 320, 2, {}), 2u * 3 * (10 * 768 + 2 * 4096));
+}
+
+TEST(TensorBytes, AResidualWindowKeepsBlocksThatCoverItAndOneMore) {
+    const struct {
+        int residual, group;
+        int open;  // blocks of `group` tokens
+    } cases[] = {{0, 32, 2}, {1, 32, 2}, {32, 32, 2}, {33, 32, 3}, {128, 32, 5}, {0, 128, 1}, {1, 128, 2}, {129, 128, 3}};
+    for (const auto & c : cases) {
+        Format f            = kKivi2;
+        f.group             = static_cast<uint16_t>(c.group);
+        const uint64_t open = static_cast<uint64_t>(c.open * c.group) * 64 * 2;
+        EXPECT_EQ(tensor_bytes(f, Side::key, 3, 64, 0, 2, {0, c.residual}), 2u * 3 * open) << c.residual << " " << c.group;
+    }
+    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 3, 64, 0, 1, {0, 128}), 0u) << "formats that store on write have no open blocks";
+}
+
+TEST(TensorBytes, SinksTakeRowsOfEightSequencesOrOneForEachStream) {
+    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 3, 64, 0, 1, {2, 0}), 3u * 8 * 2 * 64 * 2);
+    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 3, 64, 0, 4, {2, 0}), 4u * 3 * 2 * 64 * 2);
+    EXPECT_EQ(tensor_bytes(kInt4, Side::key, 1, 80, 0, 2, {1, 0}), 2u * 192) << "each stream is padded to 64 bytes";
+    EXPECT_EQ(tensor_bytes(f16_format(), Side::key, 3, 64, 0, 1, {2, 64}), 0u);
 }
 
 TEST(TensorBytes, F16IsTwoBytesAnElement) {
-    EXPECT_EQ(tensor_bytes(f16_format(), Side::value, 3, 64, 4096, 1), 3u * 64 * 4096 * 2);
+    EXPECT_EQ(tensor_bytes(f16_format(), Side::value, 3, 64, 4096, 1, {}), 3u * 64 * 4096 * 2);
 }
 
 TEST(TensorBytes, LargeSizesDoNotOverflow) {
-    EXPECT_EQ(tensor_bytes(f16_format(), Side::key, 4096, 1024, uint64_t(1) << 28, 1), uint64_t(1) << 51);
+    EXPECT_EQ(tensor_bytes(f16_format(), Side::key, 4096, 1024, uint64_t(1) << 28, 1, {}), uint64_t(1) << 51);
 }
 
 TEST(PlanSize, SumsLayersAndCountsBits) {

@@ -1,5 +1,7 @@
 #include "kvt/quant/format.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "kvt/quant/tile.h"
@@ -22,8 +24,9 @@ TEST(Format, NamesRoundTrip) {
 }
 
 TEST(Format, BadNamesAreRefusedAndNamed) {
-    for (const char * name : {"", "f32", "int4", "int7.pt64", "int1.pt64", "int4.pt", "int4.pt0", "int4.pt64x",
-                              "int4.pc32.sealed.", "int04.pt64", "int4.pt99999"}) {
+    for (const char * name :
+         {"", "f32", "int4", "int7.pt64", "int1.pt64", "int4.pt", "int4.pt0", "int4.pt64x", "int4.pc32.sealed.", "int04.pt64",
+          "int4.pt99999", "int4.byte", "int4.pt64.bytes", "int4.pt64.sealed.byte", "f16.byte"}) {
         const auto parsed = parse_format_name(name);
         ASSERT_FALSE(parsed.ok()) << name;
         EXPECT_NE(parsed.error().message.find(name), std::string::npos);
@@ -56,6 +59,19 @@ TEST(Format, ImpossibleFormatsAreRefused) {
     EXPECT_FALSE(check_format(with([](Format & f) { f.codec = Codec::f16; }), Side::key, 64).ok());
 }
 
+TEST(Format, ByteParametersGoWithPerTokenGroupsOnly) {
+    const auto allowed = [](const char * name, Side side) { return check_format(*parse_format_name(name), side, 64).ok(); };
+    for (const char * name : {"int2.pt64.byte", "int8.pt16.byte", "int4.pt32.byte.sealed"}) {
+        EXPECT_TRUE(allowed(name, Side::key)) << name;
+        EXPECT_TRUE(allowed(name, Side::value)) << name;
+    }
+    EXPECT_FALSE(allowed("int4.pc32.byte.sealed", Side::key));
+    EXPECT_FALSE(allowed("int4.pt24.byte", Side::key));
+    Format f16 = f16_format();
+    f16.params = Params::byte;
+    EXPECT_FALSE(check_format(f16, Side::key, 64).ok());
+}
+
 TEST(Format, ModesGiveThePapersAxes) {
     const Format k = mode_format(Mode::kivi, Side::key, 4, 128), v = mode_format(Mode::kivi, Side::value, 2, 128);
     EXPECT_EQ(format_name(k), "int4.pc32.sealed");
@@ -64,7 +80,32 @@ TEST(Format, ModesGiveThePapersAxes) {
     EXPECT_EQ(mode_format(Mode::kivi, Side::key, 16, 128), f16_format());
 }
 
-// Effective bits of method.md section 7: b + 32/D per-token, b + 1 for sealed KIVI blocks; longer channel groups b + 32/group.
+TEST(Format, RotatedModeHasByteParametersPerRowOf128) {
+    const struct {
+        int          head_dim;
+        const char * name;
+    } cases[] = {{64, "int4.pt64.byte"},   {80, "int4.pt80.byte"},   {128, "int4.pt128.byte"},
+                 {192, "int4.pt192.byte"}, {256, "int4.pt128.byte"}, {512, "int4.pt128.byte"}};
+    for (const auto & c : cases) {
+        for (const Side side : {Side::key, Side::value}) {
+            const Format f = mode_format(Mode::rotated, side, 4, c.head_dim);
+            EXPECT_EQ(format_name(f), c.name) << c.head_dim;
+            EXPECT_TRUE(check_format(f, side, c.head_dim).ok()) << c.head_dim;
+        }
+    }
+    EXPECT_EQ(mode_format(Mode::rotated, Side::key, 16, 128), f16_format());
+}
+
+TEST(Format, ModeNamesRoundTrip) {
+    for (const Mode mode : {Mode::per_token_asym, Mode::kivi, Mode::rotated, Mode::custom})
+        EXPECT_EQ(*parse_mode(mode_name(mode)), mode);
+    EXPECT_EQ(*parse_mode("per-token"), Mode::per_token_asym);
+    ASSERT_FALSE(parse_mode("spun").ok());
+    EXPECT_NE(parse_mode("spun").error().message.find("spun"), std::string::npos);
+}
+
+// Effective bits of method.md section 7: b + 32/D per-token, b + 1 for sealed KIVI blocks; longer channel groups b + 32/group;
+// byte parameters half of it.
 TEST(Tile, BytesMatchTheFormulas) {
     for (const int head_dim : {64, 96, 128, 256}) {
         for (const int bits : {2, 3, 4, 5, 6, 8}) {
@@ -75,6 +116,8 @@ TEST(Tile, BytesMatchTheFormulas) {
                 EXPECT_DOUBLE_EQ(per_element(mode_format(Mode::per_token_asym, side, bits, head_dim), side),
                                  bits + 32.0 / head_dim);
                 EXPECT_DOUBLE_EQ(per_element(mode_format(Mode::kivi, side, bits, head_dim), side), bits + 1.0);
+                EXPECT_DOUBLE_EQ(per_element(mode_format(Mode::rotated, side, bits, head_dim), side),
+                                 bits + 16.0 / std::min(head_dim, 128));
             }
             for (const int group : {64, 128}) {
                 const Format f{Codec::int_asym, static_cast<uint8_t>(bits), Axis::per_channel, Store::sealed_block,

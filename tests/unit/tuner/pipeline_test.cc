@@ -251,7 +251,7 @@ TEST_F(Pipeline, HeldOutCheckAndFinishedPlan) {
         EXPECT_NE(check->data_sha256, study->data_sha256);
     }
 
-    const PrecisionPlan plan = finished_plan(*study, *choice, *check, *table, "0.1.0");
+    const PrecisionPlan plan = finished_plan(*study, *choice, *check, table->data_sha256, "0.1.0");
     const auto          read = parse_plan(write_plan(plan));
     ASSERT_TRUE(read.ok()) << read.error().message;
     ASSERT_EQ(read->measured.size(), 1u);

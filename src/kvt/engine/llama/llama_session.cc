@@ -50,15 +50,15 @@ public:
         flags_.resize(n);
     }
 
-    void clear() override {
+    void clear(int position) override {
         llama_memory_clear(llama_get_memory(context_.get()), true);
-        position_ = 0;
+        start_ = position_ = position;
     }
 
     int position() const override { return position_; }
 
     Status decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) override {
-        if (tokens.size() > static_cast<size_t>(options_.n_ctx - position_)) {
+        if (tokens.size() > static_cast<size_t>(options_.n_ctx - (position_ - start_))) {
             return Error{fmt::format("context full: {} tokens after position {} do not fit in {} cells", tokens.size(), position_,
                                      options_.n_ctx)};
         }
@@ -124,7 +124,7 @@ private:
     std::shared_ptr<const LoadedModel>             model_;
     SessionOptions                                 options_;
     std::unique_ptr<llama_context, ContextDeleter> context_;
-    int                                            position_ = 0;
+    int                                            position_ = 0, start_ = 0;
     llama_seq_id                                   sequence_ = 0;
     std::vector<Token>                             tokens_;
     std::vector<llama_pos>                         positions_;
@@ -156,7 +156,7 @@ Result<std::unique_ptr<Session>> open_session(std::shared_ptr<const LoadedModel>
     static std::mutex     one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
     if (options.plan) {
-        KVT_CHECK_OK(model->plugin->set_plan(write_plan(*options.plan)));
+        KVT_CHECK_OK(model->plugin->set_plan(write_plan(*options.plan), options.plan->calibration.folder));
     }
 
     const int            n_threads = options.n_threads > 0 ? options.n_threads : model->n_threads;

@@ -60,9 +60,10 @@ public:
         return result;
     }
 
-    Status set_plan(const std::string & plan_text) override {
+    Status set_plan(const std::string & plan_text, const std::string & folder) override {
         std::vector<char> error(kErrorBytes, '\0');
-        if (set_plan_(plan_text.c_str(), error.data(), error.size()) != 0) return Error{fmt::format("plugin: {}", error.data())};
+        if (set_plan_(plan_text.c_str(), folder.c_str(), error.data(), error.size()) != 0)
+            return Error{fmt::format("plugin: {}", error.data())};
         return ok_status();
     }
 

@@ -31,7 +31,7 @@ public:
     virtual SelfTest self_test() = 0;
 
     // For caches created from now on. Errors: the plugin's words.
-    virtual Status set_plan(const std::string & plan_text) = 0;
+    virtual Status set_plan(const std::string & plan_text, const std::string & folder) = 0;
     // One callback for the process; an empty function removes it.
     virtual void set_tap(TapFn tap) = 0;
 };

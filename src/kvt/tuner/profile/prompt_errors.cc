@@ -25,10 +25,11 @@ std::vector<float> simulate(const std::vector<float> & rows, Mode mode, Side sid
                     half[f16_place(side, head_dim, t, d)] = f32_to_f16(rows[static_cast<size_t>((first + t) * head_dim + d)]);
             }
             const uint32_t all = 0xffffffffu;
-            (void)encode_tile(f, side, head_dim, half.data(), &all, tile.data());
+            (void)encode_tile(f, side, head_dim, half.data(), &all, nullptr, tile.data());
         } else {
             for (int t = 0; t < n; ++t)
-                (void)encode_token(f, side, head_dim, t, &rows[static_cast<size_t>((first + t) * head_dim)], tile.data());
+                (void)encode_token(f, side, head_dim, t, &rows[static_cast<size_t>((first + t) * head_dim)], nullptr,
+                                   tile.data());
         }
         for (int t = 0; t < n; ++t)
             decode_token(f, side, head_dim, t, tile.data(), &out[static_cast<size_t>((first + t) * head_dim)]);

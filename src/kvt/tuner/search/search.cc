@@ -34,91 +34,28 @@ struct SearchStopped : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Pairs per layer as a text key, the identity of a plan.
-std::string key_of(const std::vector<PairBits> & pairs) {
-    std::string key;
-    for (const PairBits & p : pairs) key += fmt::format("{}.{} ", p.k, p.v);
-    return key;
+// The plan of a choice for every group.
+std::vector<PairBits> expand(const LayerGroups & groups, const Choices & choice) {
+    std::map<int, PairBits> by_layer;
+    for (size_t g = 0; g < choice.size(); ++g) {
+        const LayerGroup & group = groups.groups[g];
+        for (const int layer : group.layers)
+            by_layer[layer] = kPairs[static_cast<size_t>(group.pairs[static_cast<size_t>(choice[g])])];
+    }
+    std::vector<PairBits> pairs;
+    for (const auto & [layer, pair] : by_layer) pairs.push_back(pair);
+    return pairs;
 }
-
-class State {
-public:
-    State(Study study, Objective & objective, const SaveStudy & save, Progress & progress)
-        : study_(std::move(study)), objective_(objective), save_(save), progress_(progress) {
-        for (size_t i = 0; i < study_.evaluations.size(); ++i) known_[key_of(study_.evaluations[i].pairs)] = static_cast<int>(i);
-        for (const LayerGroup & group : study_.groups.groups) n_layers_ += group.layers.size();
-    }
-
-    Study &             study() { return study_; }
-    const LayerGroups & groups() const { return study_.groups; }
-
-    std::vector<PairBits> expand(const Choices & choice) const {
-        std::map<int, PairBits> by_layer;
-        for (size_t g = 0; g < choice.size(); ++g) {
-            const LayerGroup & group = study_.groups.groups[g];
-            for (const int layer : group.layers)
-                by_layer[layer] = kPairs[static_cast<size_t>(group.pairs[static_cast<size_t>(choice[g])])];
-        }
-        std::vector<PairBits> pairs;
-        for (const auto & [layer, pair] : by_layer) pairs.push_back(pair);
-        return pairs;
-    }
-
-    std::vector<PairBits> uniform(PairBits pair) const { return std::vector<PairBits>(n_layers_, pair); }
-
-    // The evaluation of a plan, scored now if it is new.
-    Result<int> evaluate(const std::vector<PairBits> & pairs, const Choices & choice, const std::string & label) {
-        const std::string key = key_of(pairs);
-        if (const auto found = known_.find(key); found != known_.end()) {
-            // A uniform plan met by the search first still gets its name.
-            if (!label.empty()) study_.evaluations[static_cast<size_t>(found->second)].label = label;
-            if (counted_.insert(key).second) progress_.done(1);
-            return found->second;
-        }
-        if (interrupted()) return Error{"interrupted: run the same command again to go on"};
-        const PrecisionPlan plan = plan_of(study_.model, study_.mode, pairs);
-        KVT_TRY(const ObjectiveScore score, objective_.score(plan));
-        Evaluation e;
-        e.choice         = choice;
-        e.label          = label;
-        e.pairs          = pairs;
-        e.payload_bits   = payload_bits(plan);
-        e.effective_bits = plan_size(plan, static_cast<uint64_t>(study_.at_tokens)).effective_bits;
-        e.kld            = score.kld;
-        e.kld_ci_low     = score.ci_low;
-        e.kld_ci_high    = score.ci_high;
-        study_.evaluations.push_back(std::move(e));
-        const int index = static_cast<int>(study_.evaluations.size()) - 1;
-        known_[key]     = index;
-        if (label == "KV16") study_.floor = score.kld;
-        study_.front = pareto_front(study_.evaluations);
-        KVT_CHECK_OK(save_(study_));
-        counted_.insert(key);
-        progress_.done(1);
-        progress_.note(fmt::format("{} plans, {:.2f} bits {:.4f}", study_.evaluations.size(),
-                                   study_.evaluations.back().effective_bits, score.kld));
-        return index;
-    }
-
-private:
-    Study                      study_;
-    Objective &                objective_;
-    const SaveStudy &          save_;
-    Progress &                 progress_;
-    std::map<std::string, int> known_;
-    std::set<std::string>      counted_;
-    size_t                     n_layers_ = 0;
-};
 
 // pagmo's problem: copied freely, so it only points to the state.
 struct GroupProblem {
-    std::shared_ptr<State> state;
-    std::vector<size_t>    free;  // groups with a choice: pagmo's NSGA-II refuses variables whose bounds are equal
+    std::shared_ptr<StudyState> state;
+    std::vector<size_t>         free;  // groups with a choice: pagmo's NSGA-II refuses variables whose bounds are equal
 
     pagmo::vector_double fitness(const pagmo::vector_double & x) const {
-        Choices choice(state->groups().groups.size(), 0);
+        Choices choice(state->study().groups.groups.size(), 0);
         for (size_t i = 0; i < x.size(); ++i) choice[free[i]] = static_cast<int>(x[i]);
-        const auto index = state->evaluate(state->expand(choice), choice, "");
+        const auto index = state->evaluate(expand(state->study().groups, choice), choice, "");
         if (!index.ok()) throw SearchStopped(index.error().message);
         const Evaluation & e = state->study().evaluations[static_cast<size_t>(*index)];
         return {e.kld, e.effective_bits};
@@ -129,7 +66,7 @@ struct GroupProblem {
         pagmo::vector_double low, high;
         for (const size_t g : free) {
             low.push_back(0.0);
-            high.push_back(static_cast<double>(state->groups().groups[g].pairs.size() - 1));
+            high.push_back(static_cast<double>(state->study().groups.groups[g].pairs.size() - 1));
         }
         return {low, high};
     }
@@ -153,16 +90,18 @@ int nearest(const LayerGroup & group, PairBits pair) {
 
 // What each candidate of each group costs alone: KLD of the plan in which only this group leaves its first candidate, above
 // the plan in which none does.   [n_groups][n_candidates]
-Result<std::vector<std::vector<double>>> isolated_costs(State & state) {
-    const auto    score = [&state](const Choices & choice) { return state.evaluate(state.expand(choice), choice, ""); };
-    const auto    kld   = [&state](int index) { return state.study().evaluations[static_cast<size_t>(index)].kld; };
-    const size_t  n     = state.groups().groups.size();
+Result<std::vector<std::vector<double>>> isolated_costs(StudyState & state) {
+    const auto score = [&state](const Choices & choice) {
+        return state.evaluate(expand(state.study().groups, choice), choice, "");
+    };
+    const auto    kld = [&state](int index) { return state.study().evaluations[static_cast<size_t>(index)].kld; };
+    const size_t  n   = state.study().groups.groups.size();
     const Choices best(n, 0);
     KVT_TRY(const int base, score(best));
     std::vector<std::vector<double>> costs;
     for (size_t g = 0; g < n; ++g) {
         costs.push_back({0.0});
-        for (int c = 1; c < static_cast<int>(state.groups().groups[g].pairs.size()); ++c) {
+        for (int c = 1; c < static_cast<int>(state.study().groups.groups[g].pairs.size()); ++c) {
             Choices choice = best;
             choice[g]      = c;
             KVT_TRY(const int index, score(choice));
@@ -227,20 +166,6 @@ int max_evaluations(const LayerGroups & groups, const SearchOptions & options) {
     return static_cast<int>(kPairs.size()) + 1 + isolated + options.population * (options.generations + 1);
 }
 
-PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<PairBits> & pairs) {
-    PrecisionPlan plan;
-    plan.model = model;
-    plan.mode  = mode;
-    for (size_t i = 0; i < pairs.size(); ++i) {
-        LayerPlan layer;
-        layer.layer = layer.kv = static_cast<int>(i);
-        layer.k                = mode_format(mode, Side::key, pairs[i].k, model.head_dim_k);
-        layer.v                = mode_format(mode, Side::value, pairs[i].v, model.head_dim_v);
-        plan.layers.push_back(layer);
-    }
-    return plan;
-}
-
 Result<Study> run_search(Study start, Objective & objective, const SearchOptions & options, const SaveStudy & save,
                          Progress & progress) {
     KVT_CHECK_OK(check(start, options));
@@ -248,8 +173,9 @@ Result<Study> run_search(Study start, Objective & objective, const SearchOptions
     start.population  = options.population;
     start.generations = options.generations;
     start.complete    = false;
-    const auto state  = std::make_shared<State>(std::move(start), objective, save, progress);
-    progress.begin("search", max_evaluations(state->groups(), options));
+    start.method      = kNsga2;
+    const auto state  = std::make_shared<StudyState>(std::move(start), objective, save, progress);
+    progress.begin("search", max_evaluations(state->study().groups, options));
     const auto finish = [&](Result<Study> result) {
         progress.end();
         return result;
@@ -264,14 +190,15 @@ Result<Study> run_search(Study start, Objective & objective, const SearchOptions
     const auto costs = isolated_costs(*state);
     if (!costs.ok()) return finish(costs.error());
     std::vector<size_t> free;
-    for (size_t g = 0; g < state->groups().groups.size(); ++g) {
-        if (state->groups().groups[g].pairs.size() > 1) free.push_back(g);
+    for (size_t g = 0; g < state->study().groups.groups.size(); ++g) {
+        if (state->study().groups.groups[g].pairs.size() > 1) free.push_back(g);
     }
     try {
-        const auto                 seed  = static_cast<unsigned>(options.seed);
-        const std::vector<Choices> first = first_population(state->groups(), additive_front(state->groups(), *costs), options);
+        const auto                 seed = static_cast<unsigned>(options.seed);
+        const std::vector<Choices> first =
+            first_population(state->study().groups, additive_front(state->study().groups, *costs), options);
         if (free.empty()) {  // one plan, and nothing to search
-            const auto only = state->evaluate(state->expand(first.front()), first.front(), "");
+            const auto only = state->evaluate(expand(state->study().groups, first.front()), first.front(), "");
             if (!only.ok()) throw SearchStopped(only.error().message);
         } else {
             pagmo::population population{pagmo::problem{GroupProblem{state, free}}, 0u, seed};

@@ -7,11 +7,10 @@
 // interrupted runs: the same seed replays to the same study.
 #pragma once
 
-#include <functional>
-
 #include "kvt/base/progress.h"
 #include "kvt/tuner/records.h"
 #include "kvt/tuner/search/objective.h"
+#include "kvt/tuner/search/study_state.h"
 
 namespace kvt {
 
@@ -23,9 +22,6 @@ struct SearchOptions {
     uint64_t seed        = 1;
 };
 
-// Called after every new evaluation with the study so far (complete = false), so that it can be saved.
-using SaveStudy = std::function<Status(const Study &)>;
-
 // Upper bound of evaluations: uniform pairs, floor, isolated scores, and a full population in every generation.
 int max_evaluations(const LayerGroups & groups, const SearchOptions & options);
 
@@ -33,8 +29,5 @@ int max_evaluations(const LayerGroups & groups, const SearchOptions & options);
 // layer once. Errors: bad options, an objective that fails, a study that cannot be saved, "interrupted".
 Result<Study> run_search(Study start, Objective & objective, const SearchOptions & options, const SaveStudy & save,
                          Progress & progress);
-
-// The plan of one evaluation.
-PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<PairBits> & pairs);
 
 }  // namespace kvt

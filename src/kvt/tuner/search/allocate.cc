@@ -1,0 +1,180 @@
+#include "kvt/tuner/search/allocate.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "kvt/tuner/search/knapsack.h"
+
+namespace kvt {
+
+namespace {
+
+constexpr std::array<int, 6> kCandidates{2, 3, 4, 5, 6, 8};
+constexpr int                kSpread     = 8;  // plans of the front scored over all sizes up to 6 bits
+constexpr int                kBisections = 6;  // and around the budget
+// Uniform plans that every study holds: the floor, the base, what a user would pick by hand, and those that the curves need.
+constexpr PairBits kUniform[] = {{16, 16}, {8, 8}, {6, 6}, {6, 4}, {5, 5}, {5, 4}, {4, 4}, {4, 3},
+                                 {3, 3},   {4, 8}, {3, 8}, {2, 8}, {8, 4}, {8, 3}, {8, 2}};
+// An increment below this share of the mean is noise: such layers would be given 2 bits because chance made them look free.
+constexpr double kLeastShare = 0.1;
+
+Status score_uniform(StudyState & state) {
+    for (const PairBits & pair : kUniform) KVT_CHECK_OK(state.evaluate(state.uniform(pair), {}, pair_name(pair.k, pair.v)));
+    return ok_status();
+}
+
+Status measure_increments(StudyState & state) {
+    KVT_TRY(const int base, state.evaluate(state.uniform({8, 8}), {}, "KV8"));
+    Increments found{kProbeBits, {}, {}};
+    for (size_t l = 0; l < static_cast<size_t>(state.study().model.n_layer); ++l) {
+        for (const Side side : {Side::key, Side::value}) {
+            std::vector<PairBits> pairs                   = state.uniform({8, 8});
+            (side == Side::key ? pairs[l].k : pairs[l].v) = kProbeBits;
+            KVT_TRY(const int probe, state.evaluate(pairs, {}, ""));
+            (side == Side::key ? found.k : found.v).push_back(state.at(probe).kld - state.at(base).kld);
+        }
+    }
+    state.study().increments = std::move(found);
+    return ok_status();
+}
+
+double kld_of(const Study & study, PairBits pair) {
+    for (const Evaluation & e : study.evaluations) {
+        if (e.label == pair_name(pair.k, pair.v)) return e.kld;
+    }
+    return std::numeric_limits<double>::quiet_NaN();
+}
+
+// KLD of one side at so many bits in all layers above all 8 bits, by kCandidates; falls strictly.
+std::array<double, kCandidates.size()> curve_of(const Study & study, Side side) {
+    const double base = kld_of(study, {8, 8});
+    const auto above  = [&](int bits) { return kld_of(study, side == Side::key ? PairBits{bits, 8} : PairBits{8, bits}) - base; };
+    // Noise must not make fewer bits look as good as more.
+    const double four = std::max(above(4), 1e-9), three = std::max(above(3), 2.0 * four), two = std::max(above(2), 2.0 * three);
+    // Each bit more quarters the variance of the rounding error (measured: 0.0112, 0.0028, 0.0007 nats at 4, 5, 6 bits).
+    return {two, three, four, four / 4, four / 16, four / 256};
+}
+
+// Shares of the layers in what one side costs; they sum to 1.
+std::vector<double> shares_of(std::vector<double> increments) {
+    const double mean = std::accumulate(increments.begin(), increments.end(), 0.0) / static_cast<double>(increments.size());
+    for (double & i : increments) i = std::max(i, kLeastShare * std::max(mean, 1e-9));
+    const double sum = std::accumulate(increments.begin(), increments.end(), 0.0);
+    for (double & i : increments) i /= sum;
+    return increments;
+}
+
+// K of all layers, then V of all layers; choices by kCandidates.
+std::vector<KnapsackItem> items_of(const Study & study) {
+    std::vector<KnapsackItem> items;
+    for (const Side side : {Side::key, Side::value}) {
+        const auto curve = curve_of(study, side);
+        const int  dim   = side == Side::key ? study.model.head_dim_k : study.model.head_dim_v;
+        for (const double share : shares_of(side == Side::key ? study.increments->k : study.increments->v)) {
+            KnapsackItem item;
+            for (size_t i = 0; i < kCandidates.size(); ++i) {
+                const Format f = mode_format(study.mode, side, kCandidates[i], dim);
+                item.bytes.push_back(
+                    tensor_bytes(f, side, study.model.n_kv_heads, dim, static_cast<uint64_t>(study.at_tokens), 1, {}));
+                item.cost.push_back(share * curve[i]);
+            }
+            items.push_back(std::move(item));
+        }
+    }
+    return items;
+}
+
+std::vector<PairBits> pairs_at(const Knapsack & front, size_t i) {
+    const std::vector<int> chosen = front.choices(i);
+    std::vector<PairBits>  pairs;
+    for (size_t l = 0; l < chosen.size() / 2; ++l) {
+        pairs.push_back(
+            {kCandidates[static_cast<size_t>(chosen[l])], kCandidates[static_cast<size_t>(chosen[l + chosen.size() / 2])]});
+    }
+    return pairs;
+}
+
+// The last point of the front with at most so many bytes; the first one if there is none.
+size_t point_within(const Knapsack & front, uint64_t bytes) {
+    size_t low = 0, high = front.size();
+    while (high - low > 1) {
+        const size_t middle                         = (low + high) / 2;
+        (front.bytes(middle) <= bytes ? low : high) = middle;
+    }
+    return low;
+}
+
+uint64_t uniform_bytes(const std::vector<KnapsackItem> & items, size_t candidate) {
+    uint64_t sum = 0;
+    for (const KnapsackItem & item : items) sum += item.bytes[candidate];
+    return sum;
+}
+
+// Scores the front where it crosses `max_kld`: halves the stretch between a plan that is too far off and one that is not.
+Status score_crossing(StudyState & state, const Knapsack & front, double max_kld) {
+    size_t low = 0, high = front.size() - 1;
+    for (int round = 0; round < kBisections && high - low > 1; ++round) {
+        // By bytes, not by index: the front is far denser where plans are mixed.
+        const size_t middle = std::clamp(point_within(front, (front.bytes(low) + front.bytes(high)) / 2), low + 1, high - 1);
+        KVT_TRY(const int index, state.evaluate(pairs_at(front, middle), {}, ""));
+        (state.at(index).kld <= max_kld ? high : low) = middle;
+    }
+    return ok_status();
+}
+
+// The best plan within `max_bits`. The knapsack counts tiles only; sinks and open blocks take the rest.
+Status score_size(StudyState & state, const Knapsack & front, double max_bits) {
+    const auto bits = [&](size_t i) {
+        const PrecisionPlan plan = plan_of(state.study().model, state.study().mode, pairs_at(front, i));
+        return plan_size(plan, static_cast<uint64_t>(state.study().at_tokens)).effective_bits;
+    };
+    size_t low = 0, high = front.size();
+    while (high - low > 1) {
+        const size_t middle                     = (low + high) / 2;
+        (bits(middle) <= max_bits ? low : high) = middle;
+    }
+    KVT_CHECK_OK(state.evaluate(pairs_at(front, low), {}, ""));
+    return ok_status();
+}
+
+Status allocate(StudyState & state, const Budget & budget) {
+    KVT_CHECK_OK(score_uniform(state));
+    KVT_CHECK_OK(measure_increments(state));
+    const std::vector<KnapsackItem> items = items_of(state.study());
+    const Knapsack                  front(items);
+    const uint64_t                  most = uniform_bytes(items, 4), least = front.bytes(0);
+    for (int i = 1; i <= kSpread; ++i) {
+        const uint64_t bytes = least + (most - least) * static_cast<uint64_t>(i) / kSpread;
+        KVT_CHECK_OK(state.evaluate(pairs_at(front, point_within(front, bytes)), {}, ""));
+    }
+    if (budget.max_bits) KVT_CHECK_OK(score_size(state, front, *budget.max_bits));
+    if (budget.max_kld || !budget.max_bits)
+        KVT_CHECK_OK(score_crossing(state, front, budget.max_kld.value_or(kNearlyLossless * state.study().floor)));
+    return ok_status();
+}
+
+}  // namespace
+
+int max_allocation_evaluations(const ModelInfo & model) {
+    return static_cast<int>(std::size(kUniform)) + 2 * model.n_layer + kSpread + kBisections + 1;
+}
+
+Result<Study> run_allocation(Study start, Objective & objective, const Budget & budget, const SaveStudy & save,
+                             Progress & progress) {
+    start.method   = kKnapsack;
+    start.complete = false;
+    StudyState state(std::move(start), objective, save, progress);
+    progress.begin("search", max_allocation_evaluations(state.study().model));
+    const Status done = allocate(state, budget);
+    progress.end();
+    KVT_CHECK_OK(done);
+    state.study().complete = true;
+    state.study().front    = pareto_front(state.study().evaluations);
+    KVT_CHECK_OK(save(state.study()));
+    return std::move(state.study());
+}
+
+}  // namespace kvt

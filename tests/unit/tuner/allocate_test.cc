@@ -1,0 +1,184 @@
+#include "kvt/tuner/search/allocate.h"
+
+#include <cmath>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "planted.h"
+
+namespace kvt::testing {
+namespace {
+
+constexpr int    kLayers = 8;
+constexpr double kFloor  = 0.003;
+
+double error(int bits) { return bits == 16 ? 0.0 : std::pow(0.25, bits); }
+
+// Additive over layers: K of layer l weighs 1.5^l, V as much as a K in the middle.
+double planted_kld(const PrecisionPlan & plan) {
+    double sum = kFloor;
+    for (const LayerPlan & layer : plan.layers)
+        sum += 0.01 * std::pow(1.5, layer.layer) * error(layer.k.bits) + 0.04 * error(layer.v.bits);
+    return sum;
+}
+
+class Planted final : public Objective {
+public:
+    Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
+        EXPECT_TRUE(seen_.insert(write_plan(plan)).second) << "a plan was scored twice";
+        if (++calls == fail_at) return Error{"interrupted: planted"};
+        calibration = plan.calibration;
+        return ObjectiveScore{planted_kld(plan), NAN, NAN};
+    }
+    int            calls = 0, fail_at = -1;
+    CalibrationRef calibration;
+
+private:
+    std::set<std::string> seen_;
+};
+
+Study start(Mode mode = Mode::rotated) {
+    Study study;
+    study.model       = planted_model(kLayers);
+    study.mode        = mode;
+    study.calibration = {".", "c.safetensors", std::string(64, 'c'), 4096};
+    return study;
+}
+
+const SaveStudy kNoSave = [](const Study &) { return ok_status(); };
+
+Result<Study> allocate(Planted & objective, const Budget & budget, Study from = start(), const SaveStudy & save = kNoSave) {
+    return run_allocation(std::move(from), objective, budget, save, no_progress());
+}
+
+const Evaluation & chosen(const Study & study, const Budget & budget) {
+    return study.evaluations[static_cast<size_t>(choose_plan(study, budget)->evaluation)];
+}
+
+TEST(Allocate, MeasuresEveryLayerAndSide) {
+    Planted    objective;
+    const auto study = allocate(objective, {});
+    ASSERT_TRUE(study.ok()) << study.error().message;
+    EXPECT_EQ(study->method, kKnapsack);
+    EXPECT_TRUE(study->complete);
+    EXPECT_EQ(study->floor, kFloor);
+    EXPECT_LE(objective.calls, max_allocation_evaluations(study->model));
+    EXPECT_EQ(objective.calibration, start().calibration);
+    ASSERT_TRUE(study->increments);
+    ASSERT_EQ(study->increments->k.size(), size_t{kLayers});
+    for (size_t l = 0; l < kLayers; ++l) {
+        const double step = error(kProbeBits) - error(8);
+        EXPECT_NEAR(study->increments->k[l], 0.01 * std::pow(1.5, l) * step, 1e-12);
+        EXPECT_NEAR(study->increments->v[l], 0.04 * step, 1e-12);
+    }
+}
+
+// On an additive objective the plan for a size is the best of all plans of that size: no exchange of one bit improves it.
+TEST(Allocate, PlanForASizeIsTheBest) {
+    for (const double bits : {2.6, 3.4, 4.5, 5.9}) {
+        Planted      objective;
+        const Budget budget{bits, {}};
+        const auto   study = allocate(objective, budget);
+        ASSERT_TRUE(study.ok());
+        const Evaluation & best = chosen(*study, budget);
+        EXPECT_LE(best.effective_bits, bits);
+        EXPECT_GT(best.effective_bits, bits - 0.1);
+        EXPECT_GT(best.pairs.back().k, best.pairs.front().k) << "the sensitive layer got more";
+        for (size_t up = 0; up < kLayers; ++up) {
+            for (size_t down = 0; down < kLayers; ++down) {
+                std::vector<PairBits> pairs = best.pairs;
+                if (up == down || pairs[up].k >= 6 || pairs[down].k <= 2 || pairs[down].k == 8) continue;
+                ++pairs[up].k;
+                --pairs[down].k;
+                EXPECT_GE(planted_kld(plan_of(study->model, study->mode, pairs)), best.kld - 1e-6) << up << " " << down;
+            }
+        }
+    }
+}
+
+TEST(Allocate, FindsTheSmallestPlanWithinAKld) {
+    const Budget budget{{}, kFloor + 0.002};
+    Planted      objective;
+    const auto   study = allocate(objective, budget);
+    ASSERT_TRUE(study.ok());
+    const Evaluation & found = chosen(*study, budget);
+    EXPECT_LE(found.kld, *budget.max_kld);
+    // 0.1 bits less, and the best plan of that size is beyond it.
+    const Budget smaller{found.effective_bits - 0.1, {}};
+    Planted      other;
+    EXPECT_GT(chosen(*allocate(other, smaller), smaller).kld, *budget.max_kld);
+}
+
+TEST(Allocate, WithoutABudgetTheLimitIsThreeTimesTheFloor) {
+    Planted    objective;
+    const auto study = allocate(objective, {});
+    ASSERT_TRUE(study.ok());
+    EXPECT_LE(chosen(*study, {}).kld, 3 * kFloor);
+    EXPECT_GT(chosen(*study, {}).kld, 2.5 * kFloor);
+}
+
+TEST(Allocate, BeatsEveryUniformPlanOfAtLeastItsSize) {
+    Planted    objective;
+    const auto study = allocate(objective, {});
+    ASSERT_TRUE(study.ok());
+    for (const int i : study->front) {
+        const std::string & label = study->evaluations[static_cast<size_t>(i)].label;
+        EXPECT_TRUE(label.empty() || label == "KV8") << label << " is on the front of a model with very uneven layers";
+    }
+}
+
+TEST(Allocate, NoiseNeverMakesALayerFree) {
+    class Flat final : public Objective {
+    public:
+        // Layers 0..6 seem to get better with fewer bits.
+        Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
+            double sum = kFloor;
+            for (const LayerPlan & l : plan.layers) sum += (l.layer == 7 ? 1.0 : -1e-4) * (error(l.k.bits) + error(l.v.bits));
+            return ObjectiveScore{sum, NAN, NAN};
+        }
+    } objective;
+    const Budget budget{5.5, {}};
+    const auto   study = run_allocation(start(), objective, budget, kNoSave, no_progress());
+    ASSERT_TRUE(study.ok());
+    EXPECT_GT(chosen(*study, budget).pairs.front().k, 2);
+}
+
+TEST(Allocate, ModesWithoutTransformsWorkToo) {
+    for (const Mode mode : {Mode::kivi, Mode::per_token_asym}) {
+        Planted objective;
+        Study   from     = start(mode);
+        from.calibration = {};
+        EXPECT_TRUE(allocate(objective, {4.9, {}}, from).ok());
+    }
+}
+
+TEST(Allocate, ResumesWhereItStopped) {
+    Planted           whole;
+    const std::string expected = write_record(*allocate(whole, {}));
+    for (const int stop : {1, 9, 20, 34}) {
+        Study           saved;
+        const SaveStudy save = [&saved](const Study & s) {
+            saved = s;
+            return ok_status();
+        };
+        Planted first;
+        first.fail_at      = stop;
+        const auto stopped = allocate(first, {}, start(), save);
+        ASSERT_FALSE(stopped.ok());
+        EXPECT_THAT(stopped.error().message, ::testing::StartsWith("interrupted"));
+        Study again       = start();
+        again.evaluations = saved.evaluations;
+        again.floor       = saved.floor;
+        Planted    second;
+        const auto study = allocate(second, {}, again);
+        ASSERT_TRUE(study.ok());
+        EXPECT_EQ(write_record(*study), expected);
+        EXPECT_EQ(second.calls, whole.calls - (stop - 1));
+        EXPECT_EQ(write_record(*parse_study(write_record(*study))), expected) << "the record reads back as it was written";
+    }
+}
+
+}  // namespace
+}  // namespace kvt::testing
