@@ -62,17 +62,18 @@ void encode_bench(benchmark::State & state, Isa isa, Format format, Side side, b
     const int                n_rows = static_cast<int>(state.range(0));
     const TileSpec           spec   = make_tile_spec(format, side, kHeadDim);
     const std::vector<float> rows   = random_floats(static_cast<size_t>(std::max(n_rows, tile_tokens(format))) * kHeadDim);
-    std::vector<float>       matrix = random_floats(kHeadDim * kHeadDim);
+    std::vector<f16_t>       matrix;
     std::vector<uint8_t>     tile(spec.bytes);
     std::vector<f16_t>       half;
     std::vector<TokenPlace>  places;
     const uint32_t           all[kMaxParts] = {~0u, ~0u, ~0u, ~0u};
     for (const float x : rows) half.push_back(f32_to_f16(x));
     for (int t = 0; t < n_rows; ++t) places.push_back({tile.data(), t % kBlockTokens});
-    for (size_t i = 0; i < kHeadDim; ++i) {
-        for (size_t j = 0; j < kHeadDim; ++j) matrix[i * kHeadDim + j] *= j < i ? 0.1f : 0.0f;
+    for (const float x : random_floats(kHeadDim * kHeadDim)) {
+        const size_t i = matrix.size() / kHeadDim, j = matrix.size() % kHeadDim;
+        matrix.push_back(f32_to_f16(j < i ? 0.1f * x : 0.0f));
     }
-    const float * with = feedback ? matrix.data() : nullptr;
+    const f16_t * with = feedback ? matrix.data() : nullptr;
     for (auto _ : state) {
         if (format.store == Store::sealed_block) {
             benchmark::DoNotOptimize(kernel_table(isa)->encode_tile(spec, half.data(), all, with, tile.data()));
@@ -86,11 +87,12 @@ void encode_bench(benchmark::State & state, Isa isa, Format format, Side side, b
 
 // Rotation of n_rows rows of one KV head.
 void rotate_bench(benchmark::State & state, Isa isa, bool dense) {
-    const int                n_rows  = static_cast<int>(state.range(0));
-    const std::vector<float> columns = random_floats(kHeadDim * kHeadDim),
-                             rows    = random_floats(static_cast<size_t>(n_rows) * kHeadDim);
-    const RotationSpec spec{dense ? columns.data() : nullptr, kHeadDim, kHeadDim, kHeadDim};
-    std::vector<float> x(rows.size());
+    const int          n_rows = static_cast<int>(state.range(0));
+    std::vector<f16_t> columns;
+    for (const float x : random_floats(kHeadDim * kHeadDim)) columns.push_back(f32_to_f16(x));
+    const std::vector<float> rows = random_floats(static_cast<size_t>(n_rows) * kHeadDim);
+    const RotationSpec       spec{dense ? columns.data() : nullptr, kHeadDim, kHeadDim, kHeadDim};
+    std::vector<float>       x(rows.size());
     for (auto _ : state) {
         std::copy(rows.begin(), rows.end(), x.begin());  // the matrix is not orthogonal: rows would overflow in the end
         kernel_table(isa)->rotate(spec, n_rows, x.data());

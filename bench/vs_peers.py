@@ -67,7 +67,23 @@ class Engine:
         return whole, whole - part
 
 
-def engines(options, head_dim):
+def rotated_plans(options, model):
+    """pair -> plan file; the calibration of a random model costs as much at run time as any other."""
+    program, plans = str(options.build / "bin" / "kvtuner"), {}
+    folder = options.cache / f"rotated-{model.stem}"
+    folder.mkdir(parents=True, exist_ok=True)
+    calibration = folder / "calibration.safetensors"
+    positions = max(options.depth, options.prefill_depth + PROMPT) + 1024
+    subprocess.run([program, "calibrate", "-m", str(model), "--calibration-tokens", "1024", "--positions", str(positions), "--fresh", "-o",
+                    str(calibration)], check=True, capture_output=True)
+    for pair in options.pairs:
+        plans[pair] = folder / f"{pair}.json"
+        subprocess.run([program, "plan", "make", f"rotated:{pair}", "-m", str(model), "--calibration", str(calibration), "-o", str(plans[pair])],
+                       check=True, capture_output=True)
+    return plans
+
+
+def engines(options, head_dim, model):
     stock = options.llama / "build" / "bin" / "llama-bench"
     found = [Engine(f"llama.cpp {t}", stock, bits, ["-ctk", t, "-ctv", t]) for t, bits in (("f16", 16), ("q8_0", 8.5), ("q4_0", 4.5))]
     if options.ik is not None:
@@ -82,6 +98,10 @@ def engines(options, head_dim):
             k, v = pair_bits(pair)
             found.append(Engine(f"kvtuner {mode} {pair}", stock, (k + v) / 2 + overhead, ["--device", "KVT0"],
                                 {"GGML_BACKEND_PATH": str(plugin.resolve()), "KVT_PLAN": f"{mode}:{pair}{suffix}"}))
+    for pair, plan in rotated_plans(options, model).items():
+        k, v = pair_bits(pair)
+        found.append(Engine(f"kvtuner rotated {pair}", stock, (k + v) / 2 + 16 / head_dim, ["--device", "KVT0"],
+                            {"GGML_BACKEND_PATH": str(plugin.resolve()), "KVT_PLAN": str(plan)}))
     found.append(Engine("kvtuner f16", stock, 16, ["--device", "KVT0"], {"GGML_BACKEND_PATH": str(plugin.resolve()), "KVT_PLAN": "f16"}))
     return [e for e in found if re.search(options.only, e.name)]
 
@@ -208,7 +228,7 @@ def plot(options, rows, path):
     for axis, name in zip(axes[0], names):
         mine = [r for r in rows if r["model"] == name]
         elements, layers = ELEMENTS[name]
-        for prefix, color in (("llama.cpp", "tab:gray"), ("ik_llama.cpp", "tab:orange"), ("kvtuner kivi", "tab:green"), ("kvtuner per-token", "tab:blue"),
+        for prefix, color in (("llama.cpp", "tab:gray"), ("ik_llama.cpp", "tab:orange"), ("kvtuner kivi", "tab:green"), ("kvtuner per-token", "tab:blue"), ("kvtuner rotated", "tab:red"),
                               ("kvtuner f16", "tab:purple")):
             engines_of = sorted({r["engine"] for r in mine if r["engine"].startswith(prefix)})
             for i, engine in enumerate(engines_of):
@@ -259,7 +279,8 @@ def main():
 
     rows, texts = [], []
     for name in options.models:
-        mine = measure(options, name, engines(options, 64 if name == "small" else 128), model_path(options, name))
+        model = model_path(options, name)
+        mine = measure(options, name, engines(options, 64 if name == "small" else 128, model), model)
         rows += mine
         table = summarize(options, name, mine)
         title = f"{name}: median (lowest .. highest) of {options.rounds} rounds, {options.threads} threads"

@@ -96,14 +96,14 @@ inline std::vector<f16_t> make_f16_tile(const std::vector<float> & rows, Side si
 }
 
 // Error feedback for head_dim channels (quant/codec.h), small enough that errors do not grow from channel to channel.
-inline std::vector<float> make_feedback(int head_dim, uint64_t seed) {
+inline std::vector<f16_t> make_feedback(int head_dim, uint64_t seed) {
     const int          stride = (head_dim + 15) / 16 * 16;
     SplitMix64         rng(seed);
-    std::vector<float> feedback(static_cast<size_t>(head_dim * stride), 0.0f);
+    std::vector<f16_t> feedback(static_cast<size_t>(head_dim * stride), 0);
     for (int i = 0; i < head_dim; ++i) {
         for (int j = 0; j < i; ++j)
             feedback[static_cast<size_t>(i * stride + j)] =
-                static_cast<float>(rng.uniform() - 0.5) / std::sqrt(static_cast<float>(head_dim));
+                f32_to_f16(static_cast<float>(rng.uniform() - 0.5) / std::sqrt(static_cast<float>(head_dim)));
     }
     return feedback;
 }

@@ -6,7 +6,7 @@ namespace kvt::plugin {
 
 namespace {
 
-void rotate(const KernelTable & kernels, const PackedTransform & t, const std::vector<float> & columns, int n_rows, float * x) {
+void rotate(const KernelTable & kernels, const PackedTransform & t, const std::vector<f16_t> & columns, int n_rows, float * x) {
     if (t.rotation == Rotation::none) return;
     const RotationSpec spec{t.rotation == Rotation::dense ? columns.data() : nullptr, t.head_dim, t.stride, t.block};
     kernels.rotate(spec, n_rows, x);

@@ -103,7 +103,7 @@ inline void quantize_group(const float * x, int n, const StoredParams & p, int b
 }
 
 // Codes of one row with feedback: lanes run over the channels still to come.   params [n_groups]
-inline void feed_back_row(const TileSpec & spec, const float * row, const float * feedback, const StoredParams * params,
+inline void feed_back_row(const TileSpec & spec, const float * row, const uint16_t * feedback, const StoredParams * params,
                           uint8_t * codes) {
     float       target[1024 + 16];
     const float top = static_cast<float>((1 << spec.bits) - 1);
@@ -118,10 +118,10 @@ inline void feed_back_row(const TileSpec & spec, const float * row, const float 
         }
         codes[i] = static_cast<uint8_t>(code);
         if (!p.finite) continue;
-        const F       error = set1(code * p.s + p.z - row[i]);
-        const float * f     = feedback + static_cast<ptrdiff_t>(i) * spec.stride;
+        const F          error = set1(code * p.s + p.z - row[i]);
+        const uint16_t * f     = feedback + static_cast<ptrdiff_t>(i) * spec.stride;
         for (int j = 0; j < i; j += kLanes)
-            store(target + j, sub(load(target + j), mul(load(f + j), error)));  // f is 0 from i on
+            store(target + j, sub(load(target + j), mul(load_f16(f + j), error)));  // f is 0 from i on
     }
 }
 
@@ -133,7 +133,7 @@ struct LaneParams {
 // Codes of kLanes rows with feedback: lanes run over rows.   x [head_dim][kLanes], codes as words [head_dim] vectors
 // Errors of kBlock channels are worked out first and then brought to the others in one pass, in the same order.
 template <class ParamsOf>
-inline void feed_back_block(const TileSpec & spec, const float * x, const float * feedback, const ParamsOf & params_of,
+inline void feed_back_block(const TileSpec & spec, const float * x, const uint16_t * feedback, const ParamsOf & params_of,
                             I * codes) {
     constexpr int kBlock = 8;
     const F       top    = set1(static_cast<float>((1 << spec.bits) - 1));
@@ -142,6 +142,11 @@ inline void feed_back_block(const TileSpec & spec, const float * x, const float 
     for (int last = spec.head_dim; last > 0; last -= kBlock) {
         const int first = last > kBlock ? last - kBlock : 0;
         F         errors[kBlock];
+        float     f[kBlock][1024];  // rows last-1 .. first of the feedback
+        for (int i = first; i < last; ++i) {
+            for (int j = 0; j < i; j += kLanes)
+                store(f[last - 1 - i] + j, load_f16(feedback + static_cast<ptrdiff_t>(i) * spec.stride + j));
+        }
         for (int i = last - 1; i >= first; --i) {
             const LaneParams p = params_of(i);
             // Where s is 0 the quotient is not a number or infinite: the code is 0 there.
@@ -150,13 +155,12 @@ inline void feed_back_block(const TileSpec & spec, const float * x, const float 
             codes[i]  = code;
             const F e = select_eq(p.usable, zero(), zero(), sub(add(mul(to_float(code), p.s), p.z), load(x + i * kLanes)));
             errors[last - 1 - i] = e;
-            const float * f      = feedback + static_cast<ptrdiff_t>(i) * spec.stride;
-            for (int j = i - 1; j >= first; --j) store(target + j * kLanes, sub(load(target + j * kLanes), mul(set1(f[j]), e)));
+            for (int j = i - 1; j >= first; --j)
+                store(target + j * kLanes, sub(load(target + j * kLanes), mul(set1(f[last - 1 - i][j]), e)));
         }
         for (int j = 0; j < first; ++j) {
             F t = load(target + j * kLanes);
-            for (int i = last - 1; i >= first; --i)
-                t = sub(t, mul(set1(feedback[static_cast<ptrdiff_t>(i) * spec.stride + j]), errors[last - 1 - i]));
+            for (int i = last - 1; i >= first; --i) t = sub(t, mul(set1(f[last - 1 - i][j]), errors[last - 1 - i]));
             store(target + j * kLanes, t);
         }
     }
@@ -228,7 +232,7 @@ inline Encoded store_token_params(const TileSpec & spec, int t, const float * ro
     return result;
 }
 
-Encoded encode_token_simd(const TileSpec & spec, int t, const float * row, const float * feedback, uint8_t * tile) {
+Encoded encode_token_simd(const TileSpec & spec, int t, const float * row, const uint16_t * feedback, uint8_t * tile) {
     if (spec.is_f16) return encode_f16_token(spec, t, row, tile);
     uint8_t       codes[1024 + 16];
     StoredParams  params[64];  // 1024 channels in groups of 16
@@ -247,7 +251,7 @@ Encoded encode_token_simd(const TileSpec & spec, int t, const float * row, const
 }
 
 // kLanes rows with feedback at once: 5 times the speed of one by one.
-inline Encoded encode_lanes(const TileSpec & spec, const float * feedback, const float * rows, ptrdiff_t row_stride,
+inline Encoded encode_lanes(const TileSpec & spec, const uint16_t * feedback, const float * rows, ptrdiff_t row_stride,
                             const TokenPlace * places) {
     float   x[1024 * kLanes], s[64 * kLanes], z[64 * kLanes], usable[64 * kLanes];
     I       words[1024];
@@ -282,7 +286,7 @@ inline Encoded encode_lanes(const TileSpec & spec, const float * feedback, const
     return result;
 }
 
-Encoded encode_tokens_simd(const TileSpec & spec, const float * feedback, int n, const float * rows, ptrdiff_t row_stride,
+Encoded encode_tokens_simd(const TileSpec & spec, const uint16_t * feedback, int n, const float * rows, ptrdiff_t row_stride,
                            const TokenPlace * places) {
     Encoded result = Encoded::ok;
     int     i      = 0;
@@ -303,7 +307,7 @@ Encoded encode_tokens_simd(const TileSpec & spec, const float * feedback, int n,
 
 // A full per-channel key block of spec.n_parts parts. Codes of the four channels of a quad meet in 32-bit words, which are then
 // cut into planes.
-Encoded encode_channels_simd(const TileSpec & spec, const uint16_t * src, const float * feedback, uint8_t * tile) {
+Encoded encode_channels_simd(const TileSpec & spec, const uint16_t * src, const uint16_t * feedback, uint8_t * tile) {
     constexpr int kVecs       = 32 / kLanes;
     const int     n_vecs      = spec.n_parts * kVecs;
     const size_t  part_halves = static_cast<size_t>(spec.head_dim) * 32;
@@ -362,7 +366,7 @@ Encoded encode_channels_simd(const TileSpec & spec, const uint16_t * src, const 
     return result;
 }
 
-Encoded encode_tile_simd(const TileSpec & spec, const uint16_t * src, const uint32_t * valid, const float * feedback,
+Encoded encode_tile_simd(const TileSpec & spec, const uint16_t * src, const uint32_t * valid, const uint16_t * feedback,
                          uint8_t * tile) {
     bool full = true;
     for (int i = 0; i < spec.n_parts; ++i) full = full && valid[i] == 0xffffffffu;

@@ -80,7 +80,7 @@ struct TokenPlace {
 
 // A rotation of rows (quant/transform.h): by a matrix, or by Hadamard matrices of size `block`.
 struct RotationSpec {
-    const float * columns  = nullptr;  // [head_dim][stride], null: Hadamard
+    const f16_t * columns  = nullptr;  // [head_dim][stride], null: Hadamard
     int           head_dim = 0, stride = 0, block = 1;
 };
 
@@ -89,9 +89,9 @@ struct KernelTable {
 
     // As quant/codec.h, same bytes. `feedback` may be null.
     //   rows  row i at rows + i * row_stride
-    Encoded (*encode_tokens)(const TileSpec & spec, const float * feedback, int n, const float * rows, ptrdiff_t row_stride,
+    Encoded (*encode_tokens)(const TileSpec & spec, const f16_t * feedback, int n, const float * rows, ptrdiff_t row_stride,
                              const TokenPlace * places);
-    Encoded (*encode_tile)(const TileSpec & spec, const f16_t * src, const uint32_t * valid, const float * feedback,
+    Encoded (*encode_tile)(const TileSpec & spec, const f16_t * src, const uint32_t * valid, const f16_t * feedback,
                            uint8_t * tile);
 
     // x[r] = R x[r], bit-identical to quant/transform.cc.   x [n_rows][spec.stride], what is past head_dim is unspecified after

@@ -23,7 +23,7 @@ GroupScale scale_of(const TileSpec & spec, const uint8_t * tile, int index) {
     return scale_at(spec.format, spec.side, spec.head_dim, index, tile);
 }
 
-Encoded encode_tokens_scalar(const TileSpec & spec, const float * feedback, int n, const float * rows, ptrdiff_t row_stride,
+Encoded encode_tokens_scalar(const TileSpec & spec, const f16_t * feedback, int n, const float * rows, ptrdiff_t row_stride,
                              const TokenPlace * places) {
     Encoded result = Encoded::ok;
     for (int i = 0; i < n; ++i) {
@@ -34,7 +34,7 @@ Encoded encode_tokens_scalar(const TileSpec & spec, const float * feedback, int 
     return result;
 }
 
-Encoded encode_tile_scalar(const TileSpec & spec, const f16_t * src, const uint32_t * valid, const float * feedback,
+Encoded encode_tile_scalar(const TileSpec & spec, const f16_t * src, const uint32_t * valid, const f16_t * feedback,
                            uint8_t * tile) {
     return encode_tile(spec.format, spec.side, spec.head_dim, src, valid, feedback, tile);
 }

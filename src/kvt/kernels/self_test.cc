@@ -52,7 +52,7 @@ std::vector<Format> formats_of(Side side, int head_dim) {
 
 // The rows as `kernels` stores them; feedback may be null.
 std::vector<uint8_t> packed_tile(const KernelTable & kernels, const TileSpec & spec, const std::vector<float> & rows,
-                                 const float * feedback) {
+                                 const f16_t * feedback) {
     std::vector<uint8_t> tile(spec.bytes + 64);
     const uint32_t       all[kMaxParts] = {~0u, ~0u, ~0u, ~0u};
     if (spec.format.store == Store::sealed_block) {
@@ -71,13 +71,13 @@ std::vector<uint8_t> reference_tile(const TileSpec & spec, const std::vector<flo
 
 std::string check_encoder(const KernelTable & kernels, const TileSpec & spec) {
     const std::vector<float> rows = make_rows(spec.head_dim);
-    std::vector<float>       feedback(static_cast<size_t>(spec.head_dim * spec.stride), 0.0f);
+    std::vector<f16_t>       feedback(static_cast<size_t>(spec.head_dim * spec.stride), 0);
     SplitMix64               rng(5);
     for (int i = 0; i < spec.head_dim; ++i) {
         for (int j = 0; j < i; ++j)
-            feedback[static_cast<size_t>(i * spec.stride + j)] = static_cast<float>(rng.uniform() - 0.5) * 0.1f;
+            feedback[static_cast<size_t>(i * spec.stride + j)] = f32_to_f16(static_cast<float>(rng.uniform() - 0.5) * 0.1f);
     }
-    for (const float * f : {static_cast<const float *>(nullptr), static_cast<const float *>(feedback.data())}) {
+    for (const f16_t * f : {static_cast<const f16_t *>(nullptr), static_cast<const f16_t *>(feedback.data())}) {
         const auto expected = packed_tile(kKernelsScalar, spec, rows, f), got = packed_tile(kernels, spec, rows, f);
         if (std::memcmp(expected.data(), got.data(), spec.bytes) != 0)
             return f == nullptr ? "packed bytes differ from the reference"
@@ -89,10 +89,10 @@ std::string check_encoder(const KernelTable & kernels, const TileSpec & spec) {
 std::string check_rotation(const KernelTable & kernels, int head_dim) {
     const int                stride = padded_dim(head_dim), n_rows = 11;
     const std::vector<float> rows = make_rows(head_dim);
-    std::vector<float>       columns(static_cast<size_t>(head_dim * stride));
+    std::vector<f16_t>       columns(static_cast<size_t>(head_dim * stride));
     SplitMix64               rng(6);
-    for (float & x : columns) x = static_cast<float>(rng.uniform() - 0.5);
-    for (const float * matrix : {static_cast<const float *>(nullptr), static_cast<const float *>(columns.data())}) {
+    for (f16_t & x : columns) x = f32_to_f16(static_cast<float>(rng.uniform() - 0.5));
+    for (const f16_t * matrix : {static_cast<const f16_t *>(nullptr), static_cast<const f16_t *>(columns.data())}) {
         const RotationSpec spec{matrix, head_dim, stride, 16};
         std::vector<float> a(static_cast<size_t>(n_rows * stride), 0.0f);
         for (int r = 0; r < n_rows; ++r)

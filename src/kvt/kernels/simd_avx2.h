@@ -33,6 +33,14 @@ inline F    div(F a, F b) { return _mm256_div_ps(a, b); }
 inline F    min(F a, F b) { return _mm256_min_ps(a, b); }
 inline F    max(F a, F b) { return _mm256_max_ps(a, b); }
 
+// Lanes exchanged with those `Distance` away.
+template <int Distance>
+inline F exchange(F x) {
+    if constexpr (Distance == 1) return _mm256_permute_ps(x, 0xb1);
+    if constexpr (Distance == 2) return _mm256_permute_ps(x, 0x4e);
+    if constexpr (Distance == 4) return _mm256_permute2f128_ps(x, x, 1);
+}
+
 inline float reduce_add(F x) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     s        = _mm_add_ps(s, _mm_movehl_ps(s, s));

@@ -21,17 +21,26 @@ constexpr int kVecsPv     = 4;
 using F = __m512;
 using I = __m512i;
 
-inline F     load(const float * p) { return _mm512_loadu_ps(p); }
-inline void  store(float * p, F x) { _mm512_storeu_ps(p, x); }
-inline F     set1(float x) { return _mm512_set1_ps(x); }
-inline F     zero() { return _mm512_setzero_ps(); }
-inline F     fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
-inline F     add(F a, F b) { return _mm512_add_ps(a, b); }
-inline F     sub(F a, F b) { return _mm512_sub_ps(a, b); }
-inline F     mul(F a, F b) { return _mm512_mul_ps(a, b); }
-inline F     div(F a, F b) { return _mm512_div_ps(a, b); }
-inline F     min(F a, F b) { return _mm512_min_ps(a, b); }
-inline F     max(F a, F b) { return _mm512_max_ps(a, b); }
+inline F    load(const float * p) { return _mm512_loadu_ps(p); }
+inline void store(float * p, F x) { _mm512_storeu_ps(p, x); }
+inline F    set1(float x) { return _mm512_set1_ps(x); }
+inline F    zero() { return _mm512_setzero_ps(); }
+inline F    fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+inline F    add(F a, F b) { return _mm512_add_ps(a, b); }
+inline F    sub(F a, F b) { return _mm512_sub_ps(a, b); }
+inline F    mul(F a, F b) { return _mm512_mul_ps(a, b); }
+inline F    div(F a, F b) { return _mm512_div_ps(a, b); }
+inline F    min(F a, F b) { return _mm512_min_ps(a, b); }
+inline F    max(F a, F b) { return _mm512_max_ps(a, b); }
+// Lanes exchanged with those `Distance` away.
+template <int Distance>
+inline F exchange(F x) {
+    if constexpr (Distance == 1) return _mm512_permute_ps(x, 0xb1);
+    if constexpr (Distance == 2) return _mm512_permute_ps(x, 0x4e);
+    if constexpr (Distance == 4) return _mm512_shuffle_f32x4(x, x, 0xb1);
+    if constexpr (Distance == 8) return _mm512_shuffle_f32x4(x, x, 0x4e);
+}
+
 inline float reduce_add(F x) { return _mm512_reduce_add_ps(x); }
 inline float reduce_max(F x) { return _mm512_reduce_max_ps(x); }
 inline float reduce_min(F x) { return _mm512_reduce_min_ps(x); }

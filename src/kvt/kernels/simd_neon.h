@@ -31,8 +31,15 @@ inline F    sub(F a, F b) { return vsubq_f32(a, b); }
 inline F    mul(F a, F b) { return vmulq_f32(a, b); }
 inline F    div(F a, F b) { return vdivq_f32(a, b); }
 // As on x86: the second operand if either is NaN.
-inline F     min(F a, F b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
-inline F     max(F a, F b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+inline F min(F a, F b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+inline F max(F a, F b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+// Lanes exchanged with those `Distance` away.
+template <int Distance>
+inline F exchange(F x) {
+    if constexpr (Distance == 1) return vrev64q_f32(x);
+    if constexpr (Distance == 2) return vextq_f32(x, x, 2);
+}
+
 inline float reduce_add(F x) { return vaddvq_f32(x); }
 inline float reduce_max(F x) { return vmaxvq_f32(x); }
 inline float reduce_min(F x) { return vminvq_f32(x); }

@@ -105,7 +105,7 @@ void put_params(const Format & f, Side side, int head_dim, int group, const Grou
 }
 
 // Codes of one token whose groups' parameters are known.   params [head_dim] by channel
-void put_token(const Format & f, Side side, int head_dim, int t, const float * row, const float * feedback,
+void put_token(const Format & f, Side side, int head_dim, int t, const float * row, const f16_t * feedback,
                const GroupParams * const * params, uint8_t * tile) {
     const int stride = (head_dim + 15) / 16 * 16;
     float     target[1024];
@@ -116,11 +116,11 @@ void put_token(const Format & f, Side side, int head_dim, int t, const float * r
         put_code(f, side, head_dim, t, i, code, tile);
         if (feedback == nullptr || !p.finite) continue;
         const float error = static_cast<float>(code) * p.s + p.z - row[i];
-        for (int j = 0; j < i; ++j) target[j] -= feedback[i * stride + j] * error;
+        for (int j = 0; j < i; ++j) target[j] -= f16_to_f32(feedback[i * stride + j]) * error;
     }
 }
 
-Encoded encode_token_groups(const Format & f, Side side, int head_dim, int t, const float * row, const float * feedback,
+Encoded encode_token_groups(const Format & f, Side side, int head_dim, int t, const float * row, const f16_t * feedback,
                             uint8_t * tile) {
     GroupParams         groups[64];  // 1024 channels in groups of 16
     const GroupParams * params[1024];
@@ -155,7 +155,7 @@ GroupScale scale_at(const Format & f, Side side, int head_dim, int index, const 
     return {scale, -static_cast<float>(*z) * offset_unit(scale, f.bits)};
 }
 
-Encoded encode_token(const Format & f, Side side, int head_dim, int t, const float * row, const float * feedback,
+Encoded encode_token(const Format & f, Side side, int head_dim, int t, const float * row, const f16_t * feedback,
                      uint8_t * tile) {
     if (f.codec != Codec::f16) return encode_token_groups(f, side, head_dim, t, row, feedback, tile);
     Encoded result = Encoded::ok;
@@ -167,7 +167,7 @@ Encoded encode_token(const Format & f, Side side, int head_dim, int t, const flo
     return result;
 }
 
-Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src, const uint32_t * valid, const float * feedback,
+Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src, const uint32_t * valid, const f16_t * feedback,
                     uint8_t * tile) {
     std::memset(tile, 0, tile_bytes(f, side, head_dim));
     const int   n_tokens = tile_tokens(f);

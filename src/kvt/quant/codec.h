@@ -34,13 +34,13 @@ constexpr float range_shrink(int bits) { return bits == 4 ? 0.95f : bits == 3 ? 
 
 // Writes token t (0 .. tile_tokens - 1) of a tile whose format stores on write (per_token int_asym, or f16, any part of it).
 //   row       [head_dim] f32
-//   feedback  [head_dim][stride] f32 with stride = head_dim rounded up to 16, or null; f16 takes no notice of it
-Encoded encode_token(const Format & f, Side side, int head_dim, int t, const float * row, const float * feedback, uint8_t * tile);
+//   feedback  [head_dim][stride] f16 with stride = head_dim rounded up to 16, or null; formats of 16 bits take no notice of it
+Encoded encode_token(const Format & f, Side side, int head_dim, int t, const float * row, const f16_t * feedback, uint8_t * tile);
 
 // Seals a block: quantizes an f16 tile into `tile` (all bytes written).
 //   src    f16 tile of the same side and number of parts ([head_dim][32] keys, [32][head_dim] values in each part)
 //   valid  [parts] bit t set if token t of the part holds data; the others take no part in min and max and get code 0
-Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src, const uint32_t * valid, const float * feedback,
+Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src, const uint32_t * valid, const f16_t * feedback,
                     uint8_t * tile);
 
 // The code of (token t of the tile, channel d). Formats with codes only.

@@ -50,6 +50,8 @@ std::vector<double> inverse_of(std::vector<double> m, int n) {
     return inverse;
 }
 
+Error too_large() { return Error{"a matrix or its inverse has numbers beyond 65504"}; }
+
 Status check_sizes(const HeadTransform & t, size_t n, size_t stride) {
     const auto wrong = [](const char * what, size_t found, size_t wanted) {
         return Error{fmt::format("{} has {} numbers, {} expected", what, found, wanted)};
@@ -87,19 +89,20 @@ void hadamard(float * x, int n, int block) {
 }
 
 // By one of the packed matrices, or by the Hadamard matrix that stands for all of them.
-void rotate(const PackedTransform & t, const std::vector<float> & columns, float * x) {
+void rotate(const PackedTransform & t, const std::vector<f16_t> & columns, float * x) {
     if (t.rotation == Rotation::none) return;
     rotate_row(t.rotation == Rotation::dense ? columns.data() : nullptr, t.head_dim, t.stride, t.block, x);
 }
 
 }  // namespace
 
-void rotate_row(const float * columns, int head_dim, int stride, int block, float * x) {
+void rotate_row(const f16_t * columns, int head_dim, int stride, int block, float * x) {
     if (columns == nullptr) return hadamard(x, head_dim, block);
     float sum[kMaxHeadDim];
     for (int i = 0; i < head_dim; ++i) sum[i] = 0.0f;
     for (int j = 0; j < head_dim; ++j) {
-        for (int i = 0; i < head_dim; ++i) sum[i] = sum[i] + columns[static_cast<ptrdiff_t>(j) * stride + i] * x[j];
+        for (int i = 0; i < head_dim; ++i)
+            sum[i] = std::fma(f16_to_f32(columns[static_cast<ptrdiff_t>(j) * stride + i]), x[j], sum[i]);
     }
     for (int i = 0; i < head_dim; ++i) x[i] = sum[i];
 }
@@ -121,19 +124,27 @@ Result<PackedTransform> pack_transform(const HeadTransform & t, int head_dim) {
         p.scale.resize(wide, 1.0f);
         p.undo_scale.resize(wide, 1.0f);
     }
-    p.feedback = t.feedback;
-    if (t.rotation != Rotation::dense) return p;
-    const std::vector<double> inverse = inverse_of({t.matrix.begin(), t.matrix.end()}, head_dim);
+    bool       fits    = true;
+    const auto rounded = [&fits](double x) {
+        const f16_t half = f32_to_f16(static_cast<float>(x));
+        fits             = fits && f16_is_finite(half);
+        return half;
+    };
+    for (const float f : t.feedback) p.feedback.push_back(rounded(f));
+    if (t.rotation != Rotation::dense) return fits ? Result<PackedTransform>(std::move(p)) : too_large();
+    std::vector<double> matrix;
+    for (const float x : t.matrix) matrix.push_back(f16_to_f32(rounded(x)));  // the inverse is that of what is used
+    const std::vector<double> inverse = inverse_of(matrix, head_dim);
     if (inverse.empty()) return Error{"the matrix cannot be inverted"};
-    for (auto * m : {&p.forward, &p.query, &p.output}) m->assign(n * wide, 0.0f);
+    for (auto * m : {&p.forward, &p.query, &p.output}) m->assign(n * wide, 0);
     for (size_t i = 0; i < n; ++i) {
         for (size_t j = 0; j < n; ++j) {
-            p.forward[j * wide + i] = t.matrix[i * n + j];
-            p.output[j * wide + i]  = static_cast<float>(inverse[i * n + j]);
-            p.query[j * wide + i]   = static_cast<float>(inverse[j * n + i]);  // transposed
+            p.forward[j * wide + i] = rounded(matrix[i * n + j]);
+            p.output[j * wide + i]  = rounded(inverse[i * n + j]);
+            p.query[j * wide + i]   = rounded(inverse[j * n + i]);  // transposed
         }
     }
-    return p;
+    return fits ? Result<PackedTransform>(std::move(p)) : too_large();
 }
 
 void transform_row(const PackedTransform & t, const float * in, float * out) {

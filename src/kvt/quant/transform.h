@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "kvt/base/fp16.h"
 #include "kvt/base/result.h"
 
 namespace kvt {
@@ -30,25 +31,27 @@ struct HeadTransform {
 // Floats between the rows of feedback and of the packed matrices below.
 constexpr int row_stride(int head_dim) { return (head_dim + 15) / 16 * 16; }
 
-// A transform made ready for use: plain memory, matrices by columns so that vector lanes run over outputs.
+// A transform made ready for use: plain memory, matrices by columns so that vector lanes run over outputs, and rounded to f16:
+// generation reads them from memory for every token, where their bytes are what they cost.
 struct PackedTransform {
     Rotation           rotation = Rotation::none;
     int                head_dim = 0, stride = 0, block = 1;  // block: size of the Hadamard matrix
     std::vector<float> center, scale;                        // [stride]; scale empty: 1
     std::vector<float> undo_scale;                           // [stride], 1 / scale
-    std::vector<float> forward;                              // dense: [j][stride], column j of R
-    std::vector<float> query, output;                        // dense: [j][stride], columns of A and of B
-    std::vector<float> feedback;                             // [head_dim][stride]
+    std::vector<f16_t> forward;                              // dense: [j][stride], column j of R
+    std::vector<f16_t> query, output;                        // dense: [j][stride], columns of A and of B
+    std::vector<f16_t> feedback;                             // [head_dim][stride]
 
     bool active() const { return head_dim > 0; }
 };
 
-// Errors: sizes that do not fit head_dim, numbers that are not finite, a scale of 0, a matrix that cannot be inverted.
+// Errors: sizes that do not fit head_dim, numbers that are not finite or beyond f16, a scale of 0, a matrix that cannot be
+// inverted.
 Result<PackedTransform> pack_transform(const HeadTransform & transform, int head_dim);
 
-// x = R x. Columns [head_dim][stride], or null: Hadamard matrices of size `block`. Sums run over j ascending, product and sum
-// rounded one after the other.
-void rotate_row(const float * columns, int head_dim, int stride, int block, float * x);
+// x = R x. Columns [head_dim][stride], or null: Hadamard matrices of size `block`. Sums run over j ascending by
+// fused multiply-add.
+void rotate_row(const f16_t * columns, int head_dim, int stride, int block, float * x);
 
 // y from x, query rows from q, outputs from sums of y. in and out [head_dim]; out may be in; bit-identical on every ISA.
 //   weight  of output_row: sum of the softmax weights, 1 unless a learned attention sink takes part

@@ -19,7 +19,7 @@ protected:
     const KernelTable & table() const { return *kernel_table(GetParam()); }
 
     // Rows 0 .. n-1 as the last n tokens of one tile, in calls of `batch` rows. Rows are [n][stride].
-    static std::vector<uint8_t> pack(const KernelTable & kernels, const TileSpec & spec, const std::vector<float> & feedback,
+    static std::vector<uint8_t> pack(const KernelTable & kernels, const TileSpec & spec, const std::vector<f16_t> & feedback,
                                      int n, int batch, const std::vector<float> & rows, Encoded & result) {
         std::vector<uint8_t>    tile(spec.bytes);
         std::vector<TokenPlace> places;
@@ -121,10 +121,10 @@ TEST_P(KernelFeedback, ErrorsAreAddedInTheReferencesOrder) {
             const TileSpec     spec = make_tile_spec(*parse_format_name(name), Side::key, head_dim);
             std::vector<float> rows = test::make_values(Shape::normal, spec.n_parts * kBlockTokens, spec.stride, 8);
             for (size_t i = 1; i < rows.size(); i += 2) rows[i] = rows[i - 1];
-            std::vector<float> feedback(static_cast<size_t>(head_dim * spec.stride), 0.0f);
+            std::vector<f16_t> feedback(static_cast<size_t>(head_dim * spec.stride), 0);
             for (int i = 0; i < head_dim; ++i) {
                 for (int j = 0; j < i / 2 * 2; ++j)
-                    feedback[static_cast<size_t>(i * spec.stride + j)] = i % 2 == 0 ? 1e5f : -1e5f;
+                    feedback[static_cast<size_t>(i * spec.stride + j)] = f32_to_f16(i % 2 == 0 ? 6e4f : -6e4f);
             }
             if (spec.format.store == Store::sealed_block) {
                 const auto           half = test::make_f16_tile(rows, Side::key, head_dim);

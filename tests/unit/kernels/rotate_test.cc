@@ -15,10 +15,11 @@ class KernelRotate : public testing::TestWithParam<Isa> {
 protected:
     // Rows between guards that the kernel must leave alone.   block 0: by a dense matrix
     static void expect_same(int head_dim, int block, int n_rows, bool traps) {
-        const int          stride  = padded_dim(head_dim);
-        const auto         columns = test::make_values(test::Shape::normal, head_dim, stride, 1);
-        const float *      matrix  = block == 0 ? columns.data() : nullptr;
-        std::vector<float> got     = test::make_values(test::Shape::outlier_channel, n_rows + 2, stride, 2);
+        const int          stride = padded_dim(head_dim);
+        std::vector<f16_t> columns;
+        for (const float x : test::make_values(test::Shape::normal, head_dim, stride, 1)) columns.push_back(f32_to_f16(x));
+        const f16_t *      matrix = block == 0 ? columns.data() : nullptr;
+        std::vector<float> got    = test::make_values(test::Shape::outlier_channel, n_rows + 2, stride, 2);
         const auto row_at = [&](std::vector<float> & x, int r) { return x.data() + static_cast<ptrdiff_t>(r + 1) * stride; };
         if (traps) row_at(got, 0)[head_dim / 2] = std::numeric_limits<float>::infinity();
         std::vector<float> expected = got;

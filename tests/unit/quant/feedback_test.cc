@@ -18,10 +18,10 @@ TEST(Feedback, RecurrenceByHand) {
     constexpr int        kStride = 16;
     const Format         f{Codec::int_asym, 2, Axis::per_token, Store::on_write, 5};
     const float          row[5] = {1.4f, 3.0f, 0.0f, 0.8f, 1.4f};
-    std::vector<float>   feedback(5 * kStride, 0.0f);
+    std::vector<f16_t>   feedback(5 * kStride, 0);
     std::vector<uint8_t> tile(tile_bytes(f, Side::key, 5));
-    feedback[4 * kStride + 3] = 1.0f;
-    feedback[3 * kStride + 0] = -1.0f;
+    feedback[4 * kStride + 3] = f32_to_f16(1.0f);
+    feedback[3 * kStride + 0] = f32_to_f16(-1.0f);
     const auto codes          = [&] {
         std::vector<int> out;
         for (int d = 0; d < 5; ++d) out.push_back(code_at(f, Side::key, 5, 7, d, tile.data()));
@@ -36,10 +36,10 @@ TEST(Feedback, RecurrenceByHand) {
 TEST(Feedback, ZerosChangeNothing) {
     for (const Side side : {Side::key, Side::value}) {
         for (const Format & f : test::all_formats(side, 48)) {
-            const std::vector<float> rows = test::make_values(test::Shape::outlier_channel, tile_tokens(f), 48, 5),
-                                     none(48 * 48, 0.0f);
-            const auto           half = test::make_f16_tile(rows, side, 48);
-            std::vector<uint8_t> without(tile_bytes(f, side, 48)), with(without.size());
+            const std::vector<float> rows = test::make_values(test::Shape::outlier_channel, tile_tokens(f), 48, 5);
+            const std::vector<f16_t> none(48 * 48, 0);
+            const auto               half = test::make_f16_tile(rows, side, 48);
+            std::vector<uint8_t>     without(tile_bytes(f, side, 48)), with(without.size());
             for (int t = 0; f.store == Store::on_write && t < kBlockTokens; ++t) {
                 (void)encode_token(f, side, 48, t, &rows[static_cast<size_t>(t * 48)], nullptr, without.data());
                 (void)encode_token(f, side, 48, t, &rows[static_cast<size_t>(t * 48)], none.data(), with.data());
@@ -56,7 +56,7 @@ TEST(Feedback, ZerosChangeNothing) {
 TEST(Feedback, SixteenBitCellsTakeNoNoticeOfIt) {
     const Format             f        = f16_format();
     const std::vector<float> row      = test::make_values(test::Shape::normal, 1, 32, 6);
-    const std::vector<float> feedback = test::make_feedback(32, 7);
+    const std::vector<f16_t> feedback = test::make_feedback(32, 7);
     std::vector<uint8_t>     without(tile_bytes(f, Side::key, 32)), with(without.size());
     (void)encode_token(f, Side::key, 32, 0, row.data(), nullptr, without.data());
     (void)encode_token(f, Side::key, 32, 0, row.data(), feedback.data(), with.data());
@@ -66,9 +66,9 @@ TEST(Feedback, SixteenBitCellsTakeNoNoticeOfIt) {
 // Group 1 of three cannot be stored: the others are what they are when its channels feed nothing back.
 TEST(Feedback, AGroupThatIsNotFiniteFeedsNothingBack) {
     const Format       f{Codec::int_asym, 4, Axis::per_token, Store::on_write, 16, Params::byte};
-    std::vector<float> row = test::make_values(test::Shape::normal, 1, 48, 8), feedback = test::make_feedback(48, 9),
-                       cut = feedback;
-    for (int i = 16; i < 32; ++i) std::fill_n(cut.begin() + i * 48, 48, 0.0f);
+    std::vector<float> row      = test::make_values(test::Shape::normal, 1, 48, 8);
+    std::vector<f16_t> feedback = test::make_feedback(48, 9), cut = feedback;
+    for (int i = 16; i < 32; ++i) std::fill_n(cut.begin() + i * 48, 48, f16_t{0});
     std::vector<uint8_t> tile(tile_bytes(f, Side::value, 48)), expected(tile.size());
     (void)encode_token(f, Side::value, 48, 2, row.data(), cut.data(), expected.data());
     row[20] = std::numeric_limits<float>::infinity();
@@ -85,7 +85,7 @@ TEST(Feedback, ReducesTheWeightedErrorItIsMadeFor) {
     constexpr int       n = 64;
     const auto          h = [](int i, int j) { return std::pow(0.9, std::abs(i - j)); };
     std::vector<double> lower(n * n, 0.0), diagonal(n, 0.0);
-    std::vector<float>  feedback(n * n, 0.0f);
+    std::vector<f16_t>  feedback(n * n, 0);
     for (int i = 0; i < n; ++i) {
         for (int j = 0; j <= i; ++j) {
             double sum = h(i, j);
@@ -96,14 +96,14 @@ TEST(Feedback, ReducesTheWeightedErrorItIsMadeFor) {
                 diagonal[static_cast<size_t>(i)] = sum;
             } else {
                 lower[static_cast<size_t>(i * n + j)]    = sum / diagonal[static_cast<size_t>(j)];
-                feedback[static_cast<size_t>(i * n + j)] = static_cast<float>(lower[static_cast<size_t>(i * n + j)]);
+                feedback[static_cast<size_t>(i * n + j)] = f32_to_f16(static_cast<float>(lower[static_cast<size_t>(i * n + j)]));
             }
         }
     }
     const std::vector<float> rows = test::make_values(test::Shape::normal, kBlockTokens, n, 10);
     for (const int bits : {3, 4, 6}) {
         const Format f        = mode_format(Mode::rotated, Side::value, bits, n);
-        const auto   weighted = [&](const float * with) {
+        const auto   weighted = [&](const f16_t * with) {
             std::vector<uint8_t> tile(tile_bytes(f, Side::value, n));
             double               sum = 0;
             for (int t = 0; t < kBlockTokens; ++t) {

@@ -93,13 +93,17 @@ TEST(Transform, ADenseMatrixIsAppliedByRows) {
     EXPECT_EQ(y[1], 20.0f);
 }
 
+// Of dense matrices, which are f16; the others only add up f32 rounding.
+double rounding(const PackedTransform & t) { return t.rotation == Rotation::dense ? 0.1 : 2e-4; }
+
 TEST(Transform, RestoreUndoesTransform) {
     for_each_transform([](const PackedTransform & t, const std::string & name) {
         const std::vector<float> x = test::make_values(Shape::outlier_channel, 1, t.head_dim, 4);
         std::vector<float>       y(x.size()), back(x.size());
         transform_row(t, x.data(), y.data());
         restore_row(t, y.data(), back.data());
-        for (size_t d = 0; d < x.size(); ++d) ASSERT_NEAR(back[d], x[d], 2e-4) << name;  // values reach 35, scales 0.5 .. 2.5
+        for (size_t d = 0; d < x.size(); ++d)
+            ASSERT_NEAR(back[d], x[d], rounding(t)) << name;  // values reach 35, scales 0.5 .. 2.5
         std::vector<float> in_place = x;
         transform_row(t, in_place.data(), in_place.data());
         EXPECT_EQ(in_place, y) << name;
@@ -118,7 +122,9 @@ TEST(Transform, LogitsAreKept) {
         double size = 0;  // of the terms
         for (size_t d = 0; d < x.size(); ++d)
             size += std::abs(double{q[d]}) * (std::abs(double{x[d]}) + std::abs(double{t.center[d]}));
-        ASSERT_NEAR(dot(p, y, t.head_dim) + double{center_logit(t, q.data())}, dot(q, x, t.head_dim), 1e-5 * size + 1e-4) << name;
+        ASSERT_NEAR(dot(p, y, t.head_dim) + double{center_logit(t, q.data())}, dot(q, x, t.head_dim),
+                    (t.rotation == Rotation::dense ? 5e-4 : 1e-5) * size + 1e-4)
+            << name;
         std::vector<float> in_place = q;
         query_row(t, in_place.data(), in_place.data());
         EXPECT_EQ(in_place, p) << name;
@@ -140,7 +146,7 @@ TEST(Transform, WeightedSumsOfRowsAreKept) {
             }
         }
         output_row(t, sum.data(), 0.875f, sum.data());
-        for (size_t d = 0; d < n; ++d) ASSERT_NEAR(sum[d], expected[d], 2e-4) << name;
+        for (size_t d = 0; d < n; ++d) ASSERT_NEAR(sum[d], expected[d], rounding(t)) << name;
     });
 }
 
@@ -198,7 +204,7 @@ TEST(Transform, WhatCannotBeUsedIsRefusedWithAReason) {
         {with(Rotation::dense, false, [](HeadTransform & t) { std::fill_n(t.matrix.begin(), 16, 0.0f); }),
          "the matrix cannot be inverted"},
         {with(Rotation::dense, false, [](HeadTransform &) {}), ""},
-        {with(Rotation::hadamard, true, [](HeadTransform & t) { t.feedback = test::make_feedback(16, 1); }), ""},
+        {with(Rotation::hadamard, true, [](HeadTransform & t) { t.feedback.assign(256, 0.25f); }), ""},
     };
     for (const auto & c : cases) EXPECT_EQ(c.found, c.wanted);
 }

@@ -15,8 +15,8 @@ constexpr double kShrinkage = 1e-3;
 
 MatrixXd steadied(const MatrixXd & m) {
     const double d = static_cast<double>(m.rows());
-    // A head that never moved (all zero) still gets a transform.
-    const double add = kShrinkage * m.trace() / d + 1e-12;
+    // A head that never moved (all zero) still gets a transform, of numbers that f16 holds.
+    const double add = kShrinkage * m.trace() / d + 1e-6;
     return m + add * MatrixXd::Identity(m.rows(), m.cols());
 }
 
