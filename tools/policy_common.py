@@ -4,7 +4,7 @@ import pathlib
 import sys
 
 SOURCE_FOLDERS = ("src", "tests", "bench", "cmake", "scripts", "tools", "docs", ".ci")
-SOURCE_ENDINGS = (".h", ".cc", ".cmake", ".txt", ".in", ".sh", ".py", ".md", ".json", ".inc")
+SOURCE_ENDINGS = (".h", ".cc", ".cmake", ".txt", ".in", ".sh", ".py", ".md", ".json", ".inc", ".html", ".css", ".js")
 DATA_FOLDERS = ("tests/data", "tests/golden/data")  # third-party or binary bytes, kept as they came
 
 

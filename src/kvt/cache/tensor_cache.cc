@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kvt/cache/saved_row.h"
 #include "kvt/plan/plan.h"
 
 namespace kvt {
@@ -30,7 +31,7 @@ const PackedTransform * TensorCache::transform(int head) const {
     return shape_.transforms ? &(*shape_.transforms)[static_cast<size_t>(head)] : nullptr;
 }
 
-const float * TensorCache::feedback(int head) const {
+const f16_t * TensorCache::feedback(int head) const {
     const PackedTransform * t = transform(head);
     return t == nullptr || t->feedback.empty() ? nullptr : t->feedback.data();
 }
@@ -66,8 +67,15 @@ void TensorCache::keep_sink(int64_t stream, int64_t cell, const float * row) {
             from = stored;
         }
         f16_t * to = sink_row(stream, h, slot);
-        for (int d = 0; d < shape_.head_dim; ++d) to[d] = f32_to_f16(from[d]);
+        for (int d = 0; d < shape_.head_dim; ++d) {
+            const f16_t half = f32_to_f16(from[d]);
+            to[d]            = h == 0 ? without_mark(half, d) : half;
+        }
     }
+}
+
+void TensorCache::touch_sinks(int64_t stream, const f16_t * mask, int64_t n_cells) {
+    if (n_sinks_ > 0) sinks_[static_cast<size_t>(stream)].touch(mask, n_cells);
 }
 
 bool TensorCache::is_sink(int64_t stream, int64_t cell) const {
@@ -106,7 +114,7 @@ const float * TensorCache::stored_rows(int head, const float * rows, int64_t row
         for (int d = 0; d < shape_.head_dim && !t->scale.empty(); ++d) to[d] = to[d] * t->scale[static_cast<size_t>(d)];
     }
     if (t != nullptr && t->rotation != Rotation::none) {
-        const float *      columns = t->rotation == Rotation::dense ? t->forward.data() : nullptr;
+        const f16_t *      columns = t->rotation == Rotation::dense ? t->forward.data() : nullptr;
         const RotationSpec spec{columns, t->head_dim, t->stride, t->block};
         kernels_->rotate(spec, static_cast<int>(n_rows_), out);
     }

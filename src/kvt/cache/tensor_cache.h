@@ -37,6 +37,9 @@ struct CacheShape {
     std::shared_ptr<const std::vector<PackedTransform>> transforms;  // [n_heads], or null: none
 };
 
+// What became of a row of a saved state; foreign: it was packed by something else, nothing was stored.
+enum class Loaded : uint8_t { ok, not_finite, foreign };
+
 class TensorCache {
 public:
     // `memory` holds tensor_bytes() plus 64 readable bytes, is 64-byte aligned, and outlives the cache.
@@ -56,9 +59,15 @@ public:
     bool is_sink(int64_t stream, int64_t cell) const;
 
     HeadTiles head(int64_t stream, int head) const;
+    // Tells that a query sees these cells of a stream: sinks seen longest ago are the first to be given up.
+    void touch_sinks(int64_t stream, const f16_t * mask, int64_t n_cells);
 
     // Decodes one cell.   row  [n_heads * head_dim] f32
     void read_cell(int64_t cell, float * row) const;
+
+    // One row of a saved state, n_heads * head_dim * 2 bytes (cache/saved_row.h).
+    void   save_row(int64_t cell, uint64_t signature, std::span<uint8_t> out);
+    Loaded load_row(int64_t cell, uint64_t signature, std::span<const uint8_t> in);
 
     void clear();
     // Copies all of one stream from a cache of the same shape.
@@ -66,7 +75,7 @@ public:
 
 private:
     const PackedTransform * transform(int head) const;
-    const float *           feedback(int head) const;
+    const f16_t *           feedback(int head) const;
     // Row r at result + r * spec().stride: rows as they are stored, transformed in the head's scratch.
     const float * stored_rows(int head, const float * rows, int64_t row_stride);
     Encoded       run_steps(int head, const float * rows);
@@ -109,6 +118,7 @@ private:
         std::vector<TokenPlace> places;
     };
     std::vector<HeadScratch> scratch_;
+    std::vector<float>       saved_;  // a row of a saved state
 };
 
 }  // namespace kvt

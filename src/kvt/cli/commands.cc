@@ -11,6 +11,9 @@ void add_commands(Commands & commands) {
     add_search(commands);
     add_eval(commands);
     add_plan(commands);
+    add_export(commands);
+    add_import(commands);
+    add_report(commands);
     add_bench(commands);
     add_doctor(commands);
 }

@@ -29,6 +29,9 @@ void add_cluster(Commands &);    // cluster
 void add_search(Commands &);     // search
 void add_eval(Commands &);       // eval kld | eval ppl
 void add_plan(Commands &);       // plan show | plan check | plan make
+void add_export(Commands &);     // export
+void add_import(Commands &);     // import
+void add_report(Commands &);     // report
 void add_bench(Commands &);      // bench
 void add_doctor(Commands &);     // doctor
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "kvt/cli/plan_text.h"
 #include "kvt/cli/prompts.h"
 #include "kvt/cli/shipped_data.h"
 #include "kvt/engine/llama/open_model.h"
@@ -42,6 +43,10 @@ Budget StageOptions::budget() const {
     Budget b;
     if (max_bits > 0) b.max_bits = max_bits;
     if (max_kld > 0) b.max_kld = max_kld;
+    if (memory > 0) {
+        b.memory =
+            MemoryBudget{memory, cells_per_sequence({memory_ctx, memory_parallel}), static_cast<uint64_t>(memory_parallel)};
+    }
     return b;
 }
 
@@ -57,7 +62,8 @@ void calibrate_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) 
     app->add_option("--calibration-tokens", o->calibration_tokens, "Tokens of it")
         ->check(CLI::Range(256, 1 << 24))
         ->capture_default_str();
-    app->add_option("--positions", o->positions, "Positions to cover; 0: the context the model was trained for, at most 32768")
+    app->add_option("--positions", o->positions,
+                    "Positions to cover; 0: --for-ctx with --memory, else the context the model was trained for, at most 32768")
         ->check(CLI::Range(0, 1 << 30))
         ->capture_default_str();
 }
@@ -98,6 +104,14 @@ void nsga2_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
 void budget_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("--bits", o->max_bits, "Largest effective bits per element, scales and open blocks included")
         ->check(CLI::Range(0.1, 16.0));
+    app->add_option("--memory", o->memory, "Largest KV cache, for example 512MiB, for --for-ctx tokens of --parallel sequences")
+        ->transform(CLI::AsSizeValue(false));
+    app->add_option("--for-ctx", o->memory_ctx, "Context that --memory is for, of all sequences together")
+        ->check(CLI::Range(1, 1 << 30))
+        ->capture_default_str();
+    app->add_option("--parallel", o->memory_parallel, "Sequences with a cache of their own")
+        ->check(CLI::Range(1, 256))
+        ->capture_default_str();
     app->add_option("--max-kld", o->max_kld, "Largest KL divergence, nats")->check(CLI::PositiveNumber);
 }
 
@@ -112,7 +126,8 @@ Result<std::unique_ptr<ModelRunner>> open_stage_model(const StageOptions & o) {
 
 Result<CalibrateStage> calibrate_inputs(const StageOptions & o) {
     KVT_TRY(const ScoringText text, scoring_text(o.calibration_text, kDefaultSearch, 0, 0, o.threads));
-    return CalibrateStage{text.text, o.calibration_tokens, o.positions, o.threads};
+    const int positions = o.positions == 0 && o.memory > 0 ? o.memory_ctx : o.positions;
+    return CalibrateStage{text.text, o.calibration_tokens, positions, o.threads};
 }
 
 Result<ProfileStage> profile_inputs(const StageOptions & o) {

@@ -21,6 +21,8 @@ struct StageOptions {
     int         population = 16, generations = 2;
     uint64_t    seed     = 1;
     double      max_bits = 0, max_kld = 0;  // 0: not given
+    uint64_t    memory     = 0;             // bytes; 0: not given
+    int         memory_ctx = 8192, memory_parallel = 1;
     bool        fresh = false, json = false;
 
     // The mode asked for, else the method's own.

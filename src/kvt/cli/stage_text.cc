@@ -69,7 +69,8 @@ std::string increments_text(const Study & study) {
     Table              rows({{"layer"}, {"K alone"}, {"V alone"}});
     for (size_t l = 0; l < found.k.size(); ++l)
         rows.row({fmt::format("{}", l), fmt::format("{:+.5f}", found.k[l]), fmt::format("{:+.5f}", found.v[l])});
-    return fmt::format("KLD that one K or V at {} bits adds, all others at 8 bits\n{}", found.probe_bits, rows.text(2));
+    return fmt::format("KLD that one K or V at {} bits adds, all others at 8 bits (standard error {:.5f})\n{}", found.probe_bits,
+                       found.noise, rows.text(2));
 }
 
 std::string held_out_text(const HeldOutCheck & check) {

@@ -140,6 +140,7 @@ void add_tune(Commands & commands) {
 Examples:
   kvtuner tune -m model.gguf -o tuned
   kvtuner tune -m model.gguf -o tuned --bits 4.5
+  kvtuner tune -m model.gguf -o tuned --memory 512MiB --for-ctx 32768 --parallel 4
   kvtuner tune -m model.gguf -o tuned-paper --method paper --mode per-token --max-kld 0.02
 )");
     app->callback([&commands, o] { commands.action = [o] { return run_tune(*o); }; });

@@ -89,7 +89,7 @@ Result<KldScore> KldScorer::score(const PrecisionPlan & plan) const {
     for (size_t c = 0; c < n; ++c) {
         if (interrupted()) return Error{"interrupted"};
         Status trouble = ok_status();
-        double sum     = 0;
+        double sum = 0, clipped = 0;
         session->clear();
         KVT_CHECK_OK(session->decode(chunks_.tokens[c], chunks_.first_scored(), [&](int at, std::span<const float> logits) {
             if (at > chunks_.n_ctx - 2) return;
@@ -98,9 +98,11 @@ Result<KldScore> KldScorer::score(const PrecisionPlan & plan) const {
                 fast_kl_divergence(references_[i], std::span(probabilities_).subspan(i * n_vocab, n_vocab), logits);
             if (!std::isfinite(kld)) trouble = not_finite("plan's", c, at);
             sum += kld;
+            clipped += std::min(kld, kClip);
         }));
         KVT_CHECK_OK(trouble);
         score.chunk_means.push_back(sum / chunks_.scored_per_chunk());
+        score.clipped_means.push_back(clipped / chunks_.scored_per_chunk());
     }
     score.mean   = mean(score.chunk_means);  // chunks have equally many tokens
     score.ci_low = score.ci_high = std::numeric_limits<double>::quiet_NaN();

@@ -28,10 +28,15 @@ struct ScorerOptions {
     int      resamples = kDefaultResamples;
 };
 
+inline constexpr double kClip = 0.1;  // nats; the 99th percentile of rotated 4-bit plans
+
 struct KldScore {
     double              mean   = 0;
     double              ci_low = 0, ci_high = 0;  // NaN with fewer than 8 chunks
     std::vector<double> chunk_means;
+    // The same with every token's divergence cut to kClip: one token in a thousand carries a third of a mean, and hides small
+    // differences between plans.
+    std::vector<double> clipped_means;
     int64_t             n_tokens = 0;
 };
 

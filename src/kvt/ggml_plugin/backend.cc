@@ -1,6 +1,8 @@
 #include "kvt/ggml_plugin/backend.h"
 
+#include <algorithm>
 #include <exception>
+#include <utility>
 
 #include <fmt/format.h>
 #include <omp.h>
@@ -16,6 +18,8 @@ namespace {
 
 struct backend_context {
     int        n_threads = omp_get_max_threads();
+    bool       used      = false;  // some graph had an op for this device
+    int        n_graphs  = 0;      // until then
     op_scratch scratch;
 };
 
@@ -47,8 +51,21 @@ Status compute_node(const ggml_tensor * node, backend_context & context) {
     }
 }
 
+// A host may put the cache of some layers elsewhere, where no plan applies. Its answers are right, but not what was asked for.
+void warn_of_missing_layers() {
+    const auto source = current_plan();
+    if (!source.ok() || !(*source)->plan) return;
+    const std::vector<LayerPlan> & layers = (*source)->plan->layers;
+    const auto here = std::count_if(layers.begin(), layers.end(), [](const LayerPlan & l) { return layer_is_here(l.layer); });
+    if (here == static_cast<std::ptrdiff_t>(layers.size())) return;
+    fail(fmt::format(
+        "the cache of {} of {} layers is not on this device, so the plan does not apply to it: -ngl must cover all layers",
+        static_cast<std::ptrdiff_t>(layers.size()) - here, layers.size()));
+}
+
 ggml_status backend_graph_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     try {
+        if (!std::exchange(context_of(backend)->used, true)) warn_of_missing_layers();
         for (int i = 0; i < graph->n_nodes; ++i) {
             const bool wanted = (graph->nodes[i]->flags & GGML_TENSOR_FLAG_COMPUTE) != 0;
             if (!wanted || ggml_is_empty(graph->nodes[i])) continue;
@@ -100,8 +117,15 @@ ggml_backend_t kvt_backend_init(ggml_backend_dev_t device) {
     }
 }
 
+// The host calls this before every graph, whether this device has a part in it or not.
 void kvt_backend_set_n_threads(ggml_backend_t backend, int n_threads) {
-    context_of(backend)->n_threads = n_threads > 0 ? n_threads : 1;
+    backend_context & context = *context_of(backend);
+    context.n_threads         = n_threads > 0 ? n_threads : 1;
+    if (!context.used && ++context.n_graphs == 2)
+        fail(
+            "the KV cache is not on this device, so the plan does not apply: -ngl must cover all layers, and --no-kv-offload "
+            "must "
+            "not be given");
 }
 
 }  // namespace kvt::plugin

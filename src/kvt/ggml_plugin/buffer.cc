@@ -76,7 +76,7 @@ void buffer_memset_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, uint8_t v
 void buffer_set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
     try {
         if (cache_tensor * cache = cache_tensor_of(tensor)) {
-            report(cache->set_f16(view_offset(tensor) + offset, size, data));
+            report(cache->load(view_offset(tensor) + offset, size, data));
         } else {
             std::memcpy(static_cast<uint8_t *>(tensor->data) + offset, data, size);
         }
@@ -88,7 +88,11 @@ void buffer_set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void *
 void buffer_get_tensor(ggml_backend_buffer_t, const ggml_tensor * tensor, void * data, size_t offset, size_t size) {
     try {
         if (cache_tensor * cache = cache_tensor_of(tensor)) {
-            report(cache->get_f16(view_offset(tensor) + offset, size, data));
+            // Saved states are read through a plain view of the cache. Whatever else comes is the input of an op that some
+            // other device computes: it wants floats.
+            const bool state = tensor->op == GGML_OP_VIEW || tensor->op == GGML_OP_NONE;
+            report(state ? cache->save(view_offset(tensor) + offset, size, data)
+                         : cache->get_f16(view_offset(tensor) + offset, size, data));
         } else {
             std::memcpy(data, static_cast<const uint8_t *>(tensor->data) + offset, size);
         }
@@ -109,8 +113,15 @@ bool buffer_cpy_tensor(ggml_backend_buffer_t, const ggml_tensor * src, ggml_tens
         view_offset(dst) % stream_bytes != 0) {
         return false;
     }
-    to->cache->copy_stream(*from->cache, static_cast<int64_t>(view_offset(src) / stream_bytes),
-                           static_cast<int64_t>(view_offset(dst) / stream_bytes));
+    const auto from_stream = static_cast<int64_t>(view_offset(src) / stream_bytes);
+    const auto to_stream   = static_cast<int64_t>(view_offset(dst) / stream_bytes);
+    to->cache->copy_stream(*from->cache, from_stream, to_stream);
+    for (int64_t c = 0; c < from->n_cells; ++c) {
+        to->unusable.erase(to_stream * to->n_cells + c);
+        if (!from->unusable.contains(from_stream * from->n_cells + c)) continue;
+        to->unusable.insert(to_stream * to->n_cells + c);
+        to->why_unusable = from->why_unusable;
+    }
     return true;
 }
 
@@ -119,6 +130,7 @@ void buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
     std::memset(context->data, value, context->size);
     for (cache_tensor & cache : context->caches) {
         if (cache.cache) cache.cache->clear();
+        cache.unusable.clear();
     }
 }
 

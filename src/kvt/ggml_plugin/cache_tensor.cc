@@ -1,11 +1,15 @@
 #include "kvt/ggml_plugin/cache_tensor.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <mutex>
 
 #include <fmt/format.h>
 
 #include "ggml-backend-impl.h"
+#include "kvt/base/sha256.h"
+#include "kvt/cache/saved_row.h"
 #include "kvt/ggml_plugin/buffer.h"
 #include "kvt/ggml_plugin/plugin_state.h"
 
@@ -48,6 +52,50 @@ Result<description> describe(const ggml_tensor * tensor) {
     return description{*name, choice, bytes};
 }
 
+struct layers_here {
+    std::mutex    lock;
+    std::set<int> numbers;
+};
+
+layers_here & all_layers() {
+    static layers_here all;
+    return all;
+}
+
+// Tells rows that this tensor packs from those of other models, formats and transforms.
+uint64_t signature_of(const plan_source & source, const description & d, int64_t n_embd) {
+    std::string text = fmt::format("saved row 1, {} {} {} {}", d.name.side == Side::key ? 'k' : 'v', d.name.layer,
+                                   format_name(d.choice.format), n_embd);
+    if (source.plan) {
+        text += ' ' + source.plan->model.file_sha256 + ' ' + source.plan->calibration.sha256;
+        for (const LayerPlan & layer : source.plan->layers) {
+            if (layer.layer == d.name.layer) text += ' ' + (d.name.side == Side::key ? layer.k_transform : layer.v_transform);
+        }
+    }
+    return std::stoull(sha256_hex(text).substr(0, 16), nullptr, 16);
+}
+
+void say_not_finite(int layer) {
+    fail_once(fmt::format("layer {}: keys or values beyond the range of 16-bit floats, or not finite; their groups decode to NaN",
+                          layer));
+}
+
+// Calls fn(cell, first byte, bytes) for each row that bytes offset .. offset+size touch.
+template <class Fn>
+Status for_each_row(const cache_tensor & t, size_t offset, size_t size, const Fn & fn) {
+    const size_t row_bytes = static_cast<size_t>(t.n_embd) * sizeof(f16_t);
+    const size_t all       = row_bytes * static_cast<size_t>(t.n_cells * t.n_streams);
+    if (!t.cache) return Error{"the cache was read or restored before its head dimension was known"};
+    if (size > all || offset > all - size) return Error{"access past the end of the cache"};
+    while (size > 0) {
+        const size_t skip = offset % row_bytes, n = std::min(size, row_bytes - skip);
+        fn(static_cast<int64_t>(offset / row_bytes), skip, n);
+        offset += n;
+        size -= n;
+    }
+    return ok_status();
+}
+
 }  // namespace
 
 std::optional<cache_name> parse_cache_name(std::string_view name) {
@@ -83,9 +131,18 @@ Result<cache_tensor> make_cache_tensor(const ggml_tensor * tensor) {
     made.bytes     = d.bytes;
     made.memory    = static_cast<uint8_t *>(tensor->data);
     KVT_TRY(made.kernels, current_kernels());
-    made.row_buffer.resize(static_cast<size_t>(made.n_embd));
+    made.signature = signature_of(*source, d, made.n_embd);
     if (d.choice.head_dim != 0) KVT_CHECK_OK(made.learn_head_dim(d.choice.head_dim));
+    layers_here &          here = all_layers();
+    const std::scoped_lock guard(here.lock);
+    here.numbers.insert(d.name.layer);
     return made;
+}
+
+bool layer_is_here(int layer) {
+    layers_here &          here = all_layers();
+    const std::scoped_lock guard(here.lock);
+    return here.numbers.contains(layer);
 }
 
 Status cache_tensor::learn_head_dim(int head_dim) {
@@ -108,36 +165,53 @@ Status cache_tensor::learn_head_dim(int head_dim) {
 }
 
 Status cache_tensor::get_f16(size_t offset, size_t size, void * out) {
-    const size_t row_bytes = static_cast<size_t>(n_embd) * 2;
-    if (!cache) return Error{"the cache was read before anything was stored in it"};
-    if (offset + size > row_bytes * static_cast<size_t>(n_cells * n_streams)) return Error{"read past the end of the cache"};
-    std::vector<f16_t> half(static_cast<size_t>(n_embd));
-    uint8_t *          to = static_cast<uint8_t *>(out);
-    while (size > 0) {
-        const size_t cell = offset / row_bytes, skip = offset % row_bytes;
-        const size_t n = size < row_bytes - skip ? size : row_bytes - skip;
-        cache->read_cell(static_cast<int64_t>(cell), row_buffer.data());
-        for (size_t i = 0; i < half.size(); ++i) half[i] = f32_to_f16(row_buffer[i]);
-        std::memcpy(to, reinterpret_cast<const uint8_t *>(half.data()) + skip, n);
+    std::vector<float> row(static_cast<size_t>(n_embd));
+    std::vector<f16_t> half(row.size());
+    auto *             to = static_cast<uint8_t *>(out);
+    return for_each_row(*this, offset, size, [&](int64_t cell, size_t first, size_t n) {
+        cache->read_cell(cell, row.data());
+        std::transform(row.begin(), row.end(), half.begin(), f32_to_f16);
+        std::memcpy(to, reinterpret_cast<const uint8_t *>(half.data()) + first, n);
         to += n;
-        offset += n;
-        size -= n;
+    });
+}
+
+Status cache_tensor::save(size_t offset, size_t size, void * out) {
+    std::vector<uint8_t> row(static_cast<size_t>(n_embd) * sizeof(f16_t));
+    auto *               to = static_cast<uint8_t *>(out);
+    return for_each_row(*this, offset, size, [&](int64_t cell, size_t first, size_t n) {
+        cache->save_row(cell, signature, row);
+        if (unusable.contains(cell)) put_header(~signature, row.data());  // so that nobody takes it back
+        std::memcpy(to, row.data() + first, n);
+        to += n;
+    });
+}
+
+Status cache_tensor::load(size_t offset, size_t size, const void * in) {
+    const size_t row_bytes = static_cast<size_t>(n_embd) * sizeof(f16_t);
+    if (offset % row_bytes != 0 || size % row_bytes != 0) return Error{"the cache can only be restored in whole rows"};
+    const auto * from = static_cast<const uint8_t *>(in);
+    Loaded       worst{};
+    KVT_CHECK_OK(for_each_row(*this, offset, size, [&](int64_t cell, size_t, size_t n) {
+        const Loaded one = cache->load_row(cell, signature, {from, n});
+        unusable.erase(cell);
+        if (one == Loaded::foreign) unusable.insert(cell);
+        worst = std::max(worst, one);
+        from += n;
+    }));
+    if (worst == Loaded::foreign) {
+        why_unusable = "the restored state was saved under another plan or model, and cannot be used: process the prompt anew";
+        fail_once(why_unusable);
+    } else if (worst == Loaded::not_finite) {
+        say_not_finite(name.layer);
     }
     return ok_status();
 }
 
-Status cache_tensor::set_f16(size_t offset, size_t size, const void * in) {
-    const size_t row_bytes = static_cast<size_t>(n_embd) * 2;
-    if (!cache) return Error{"the cache was restored before its head dimension was known"};
-    if (offset % row_bytes != 0 || size % row_bytes != 0) return Error{"the cache can only be restored in whole rows"};
-    if (offset + size > row_bytes * static_cast<size_t>(n_cells * n_streams)) return Error{"write past the end of the cache"};
-    std::vector<int64_t> cells(1);
-    std::vector<f16_t>   half(static_cast<size_t>(n_embd));
-    for (size_t at = 0; at < size; at += row_bytes) {
-        std::memcpy(half.data(), static_cast<const uint8_t *>(in) + at, row_bytes);
-        for (size_t i = 0; i < half.size(); ++i) row_buffer[i] = f16_to_f32(half[i]);
-        cells[0] = static_cast<int64_t>((offset + at) / row_bytes);
-        KVT_CHECK_OK(write_rows(cells, row_buffer.data(), n_embd));
+Status cache_tensor::check_visible(int64_t stream, const f16_t * mask, int64_t n) const {
+    constexpr f16_t kHidden = 0xfc00;  // -inf
+    for (auto at = unusable.lower_bound(stream * n_cells); at != unusable.end() && *at < stream * n_cells + n; ++at) {
+        if (mask == nullptr || mask[*at - stream * n_cells] != kHidden) return Error{why_unusable};
     }
     return ok_status();
 }
@@ -152,14 +226,17 @@ Status cache_tensor::write_rows(std::vector<int64_t> & cells, const float * rows
     cache->plan_write(cells);
     const int n_heads = cache->shape().n_heads, head_dim = cache->shape().head_dim;
     int       bad = 0;
-    // A thread per head pays from about 64 rows on (a parallel region costs 2-5 us, a row about 0.1 us).
-#pragma omp parallel for schedule(dynamic) reduction(+ : bad) if (cells.size() * static_cast <size_t>(n_heads) >= 64)
+    // A thread per head pays from about 64 rows on (a parallel region costs 2-5 us, a row about 0.1 us). With dense transforms
+    // one row is enough: it multiplies head_dim^2 numbers per head that must come from memory.
+    const bool many = cells.size() * static_cast<size_t>(n_heads) >= 64 || (transforms && n_heads * head_dim >= 512);
+#pragma omp parallel for schedule(dynamic) reduction(+ : bad) if (many)
     for (int h = 0; h < n_heads; ++h) {
         bad += cache->write_head(h, rows + static_cast<ptrdiff_t>(h) * head_dim, row_stride) != Encoded::ok;
     }
-    if (bad != 0)
-        fail_once(fmt::format(
-            "layer {}: keys or values beyond the range of 16-bit floats, or not finite; their groups decode to NaN", name.layer));
+    if (bad != 0) say_not_finite(name.layer);
+    if (!unusable.empty()) {
+        for (const int64_t cell : cells) unusable.erase(cell);
+    }
     return ok_status();
 }
 

@@ -2,8 +2,9 @@
 // n_embd elements is packed storage.
 #pragma once
 
-#include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -34,21 +35,32 @@ struct cache_tensor {
     size_t                                              bytes   = 0;
     uint8_t *                                           memory  = nullptr;
     const KernelTable *                                 kernels = nullptr;
-    std::optional<TensorCache>                          cache;       // made as soon as head_dim is known
-    std::vector<float>                                  row_buffer;  // [n_embd] for get and set
+    std::optional<TensorCache>                          cache;          // made as soon as head_dim is known
+    uint64_t                                            signature = 0;  // of saved rows: what they were packed by
+
+    // Cells that hold something wrong until they are written again: rows of another plan, keys that could not be shifted.
+    std::set<int64_t> unusable;
+    std::string       why_unusable;
 
     // Fixes head_dim (idempotent). Errors: it contradicts the plan or the allocated size.
     Status learn_head_dim(int head_dim);
 
-    // The f16 image of the tensor that the host sees: bytes offset .. offset+size of rows [n_streams * n_cells][n_embd].
-    Status get_f16(size_t offset, size_t size, void * out);
-    Status set_f16(size_t offset, size_t size, const void * in);
+    // The tensor as the host sees it, rows [n_streams * n_cells][n_embd] of 16 bits: bytes offset .. offset+size of it.
+    Status get_f16(size_t offset, size_t size, void * out);  // decoded
+    Status save(size_t offset, size_t size, void * out);     // for load(); bit for bit where cache/saved_row.h says so
+    Status load(size_t offset, size_t size, const void * in);
+
+    // Errors: a query sees a cell that is not usable.   mask  [n] f16 of one query, null: all are visible
+    Status check_visible(int64_t stream, const f16_t * mask, int64_t n) const;
 
     Status write_rows(std::vector<int64_t> & cells, const float * rows, int64_t row_stride);
 };
 
 // The cache tensor behind `tensor` or the tensor it is a view of; null for others.
 cache_tensor * cache_tensor_of(const ggml_tensor * tensor);
+
+// Whether a cache tensor of this layer was ever made.
+bool layer_is_here(int layer);
 
 // Makes the object for a tensor whose memory was assigned. Errors as cache_tensor_bytes.
 Result<cache_tensor> make_cache_tensor(const ggml_tensor * tensor);

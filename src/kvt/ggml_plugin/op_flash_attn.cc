@@ -214,12 +214,26 @@ void keep_sinks(const attention & a, op_scratch & scratch) {
     for (int64_t s = 0; s < a.n_streams; ++s) {
         for (int t = 0; t < a.n_tokens; ++t) {
             const int64_t index = mask_index(a, t, 0, s);
+            for (cache_tensor * side : {a.k, a.v}) side->cache->touch_sinks(a.first_stream + s, mask_row(a, index), a.n_kv);
             first_cells(mask_row(a, index), a.n_kv, a.seen + index * a.n_units, limit, scratch.cells);
             if (scratch.cells.empty()) continue;
             if (a.k->format.codec != Codec::f16) make_sinks(scratch.cells, a.first_stream + s, scratch.waiting_k, *a.k);
             if (a.v->format.codec != Codec::f16) make_sinks(scratch.cells, a.first_stream + s, scratch.waiting_v, *a.v);
         }
     }
+}
+
+// Errors: a query sees a cell that holds something wrong.
+Status check_cells(const attention & a) {
+    for (const cache_tensor * side : {a.k, a.v}) {
+        for (int64_t s = 0; s < a.n_streams && !side->unusable.empty(); ++s) {
+            for (int t = 0; t < a.n_tokens; ++t) {
+                const f16_t * mask = a.mask == nullptr ? nullptr : mask_row(a, mask_index(a, t, 0, s));
+                KVT_CHECK_OK(side->check_visible(a.first_stream + s, mask, a.n_kv));
+            }
+        }
+    }
+    return ok_status();
 }
 
 void tap_queries(const attention & a) {
@@ -260,6 +274,7 @@ bool supports_flash_attn(const ggml_tensor * op) {
 
 Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & scratch) {
     KVT_TRY(attention a, describe(op));
+    KVT_CHECK_OK(check_cells(a));
     if (tap_active()) tap_queries(a);
 
     const int64_t n_items     = a.n_streams * a.n_kv_heads * a.n_row_chunks * a.n_splits;

@@ -8,6 +8,8 @@ namespace kvt::plugin {
 
 namespace {
 
+constexpr std::string_view kTransposed = "the V cache is transposed, which happens without flash attention: run with -fa on";
+
 void tap_rows(const cache_tensor & cache, const std::vector<int64_t> & cells, const float * rows, int64_t row_stride) {
     const CacheShape & shape = cache.cache->shape();
     kvt_tap            tap{};
@@ -26,10 +28,12 @@ void tap_rows(const cache_tensor & cache, const std::vector<int64_t> & cells, co
 }  // namespace
 
 bool supports_set_rows(const ggml_tensor * op) {
-    const ggml_tensor * rows = op->src[0];
-    const ggml_tensor * idxs = op->src[1];
-    // The row length is checked when the op runs: -fa off stores V transposed, which is refused there in words, while an
-    // unsupported op on a cache tensor makes the host abort.
+    const ggml_tensor *  rows  = op->src[0];
+    const ggml_tensor *  idxs  = op->src[1];
+    const cache_tensor * cache = cache_tensor_of(op);
+    // An unsupported op on a cache tensor makes the host abort, so -fa off is told here, when the host plans its graph, and
+    // refused when the op runs.
+    if (cache != nullptr && rows->ne[0] != cache->n_embd) fail_once(kTransposed);
     return rows->type == GGML_TYPE_F32 && idxs->type == GGML_TYPE_I64;
 }
 
@@ -39,7 +43,7 @@ Status compute_set_rows(const ggml_tensor * op, op_scratch & scratch) {
     const ggml_tensor * rows = op->src[0];
     const ggml_tensor * idxs = op->src[1];
     if (rows->ne[0] != cache->n_embd) {
-        return Error{"the V cache is transposed, which happens without flash attention: run with -fa on"};
+        return Error{std::string(kTransposed)};
     }
     if (!cache->cache) return Error{"a model without flash attention ops cannot use this device: run with -fa on"};
     if (rows->ne[2] != 1 || rows->ne[3] != 1) return Error{fmt::format("{}: rows of more than two dimensions", op->name)};

@@ -53,7 +53,7 @@ public:
     explicit ScorerObjective(KldScorer & scorer) : scorer_(scorer) {}
     Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
         KVT_TRY(const KldScore s, scorer_.score(plan));
-        return ObjectiveScore{s.mean, s.ci_low, s.ci_high};
+        return ObjectiveScore{s.mean, s.ci_low, s.ci_high, s.clipped_means};
     }
 
 private:
@@ -216,7 +216,7 @@ Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const Calibratio
     start.calibration   = calibration;
     start.chunk_tokens  = text.chunk_tokens;
     start.data_sha256   = sha256_hex(text.text);
-    start.inputs_sha256 = hash_of({"allocation 1", start.model.file_sha256, std::string(mode_name(mode)), calibration.sha256,
+    start.inputs_sha256 = hash_of({"allocation 2", start.model.file_sha256, std::string(mode_name(mode)), calibration.sha256,
                                    start.data_sha256, fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
     if (redo == Redo::no) {
         Study stored;

@@ -246,7 +246,8 @@ Result<Study> parse_study(std::string_view text) {
         }
         if (!o.raw("increments").is_null()) {
             ObjectReader i = o.object("increments");
-            s.increments   = Increments{static_cast<int>(i.integer("probe_bits", 2, 8)), numbers(i, "k"), numbers(i, "v")};
+            s.increments =
+                Increments{static_cast<int>(i.integer("probe_bits", 2, 8)), numbers(i, "k"), numbers(i, "v"), i.number("noise")};
             i.refuse_other_keys();
         }
         each(o, "evaluations", [&](ObjectReader & item) {
@@ -257,6 +258,7 @@ Result<Study> parse_study(std::string_view text) {
             e.kld               = item.number("kld");
             e.kld_ci_low        = figure(item, "kld_ci_low");
             e.kld_ci_high       = figure(item, "kld_ci_high");
+            e.clipped           = numbers(item, "clipped");
             e.choice            = integers(item, "choice", static_cast<int>(kPairs.size()));
             e.pairs             = pairs_of(item, "pairs");
             const auto & groups = s.groups.groups;

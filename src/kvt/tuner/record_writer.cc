@@ -107,9 +107,11 @@ std::string write_record(const Study & s) {
     j["complete"]     = s.complete;
     j["cluster_eps"]  = s.groups.eps;
     j["groups"]       = groups_json(s.groups.groups);
-    j["increments"]   = s.increments
-                            ? Json{{"probe_bits", s.increments->probe_bits}, {"k", s.increments->k}, {"v", s.increments->v}}
-                            : Json(nullptr);
+    j["increments"]   = s.increments ? Json{{"probe_bits", s.increments->probe_bits},
+                                          {"k", s.increments->k},
+                                          {"v", s.increments->v},
+                                          {"noise", s.increments->noise}}
+                                     : Json(nullptr);
     j["evaluations"]  = Json::array();
     for (const Evaluation & e : s.evaluations) {
         j["evaluations"].push_back({{"label", e.label},
@@ -118,6 +120,7 @@ std::string write_record(const Study & s) {
                                     {"kld", e.kld},
                                     {"kld_ci_low", figure(e.kld_ci_low)},
                                     {"kld_ci_high", figure(e.kld_ci_high)},
+                                    {"clipped", e.clipped},
                                     {"choice", e.choice},
                                     {"pairs", pair_names(e.pairs)}});
     }

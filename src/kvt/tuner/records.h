@@ -73,13 +73,15 @@ struct Evaluation {
     std::string           label;   // "KV4" for uniform plans, else ""
     double                payload_bits = 0, effective_bits = 0;
     double                kld = 0, kld_ci_low = 0, kld_ci_high = 0;
-    std::vector<PairBits> pairs;  // [n_kv_layers]
+    std::vector<PairBits> pairs;      // [n_kv_layers]
+    std::vector<double>   clipped{};  // [n_chunks] KLD of each chunk with every token's cut to 0.1 nats; empty if unknown
 };
 
 // What one side of one layer costs alone: KLD of the plan in which only it leaves 8 bits, above that of the all-8-bit plan.
 struct Increments {
     int                 probe_bits = 0;  // what it goes to
-    std::vector<double> k, v;            // [n_layer]
+    std::vector<double> k, v;            // [n_layer] from clipped KLD where that is known
+    double              noise = 0;       // standard error of one of them, pooled over all
 };
 
 inline constexpr const char * kNsga2    = "nsga2";     // over layer groups, the paper's

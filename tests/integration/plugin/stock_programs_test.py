@@ -1,38 +1,13 @@
-"""Unmodified llama.cpp programs with the plugin, on a tiny trained model: results, sizes, context shift, slots, refusals.
-
-Paths come from the environment (set by CMake): KVT_TEST_LLAMA_BIN, KVT_TEST_PLUGIN, KVT_TEST_PROGRAM, KVT_TEST_MODEL.
-"""
+"""Unmodified llama.cpp programs with the plugin, on a tiny trained model: results, sizes, context shift, slots, refusals."""
 import json
 import os
 import re
-import socket
 import subprocess
 import tempfile
-import time
 import unittest
-import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
-LLAMA = os.environ["KVT_TEST_LLAMA_BIN"]
-PLUGIN = os.environ["KVT_TEST_PLUGIN"]
-PROGRAM = os.environ["KVT_TEST_PROGRAM"]
-MODEL = os.environ["KVT_TEST_MODEL"]
-CORPUS = os.path.join(os.path.dirname(MODEL), "selfgen-corpus.txt")
-
-
-def environment(plan, **more):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("KVT_") and k != "GGML_BACKEND_PATH"}
-    env["OMP_WAIT_POLICY"] = "passive"  # tests share the machine; spinning threads starve each other
-    if plan is not None:
-        env.update(GGML_BACKEND_PATH=PLUGIN, KVT_PLAN=plan)
-    env.update(more)
-    return env
-
-
-def run(program, *args, plan=None, device=True, **more):
-    command = [os.path.join(LLAMA, program), "-m", MODEL, "-t", "2", *args]
-    if plan is not None and device:
-        command += ["--device", "KVT0"]
-    return subprocess.run(command, env=environment(plan, **more), capture_output=True, text=True, timeout=300)
+from stock import CORPUS, MODEL, PROGRAM, Server as StockServer, environment, run
 
 
 def complete(n, plan=None, *args, **more):
@@ -151,43 +126,11 @@ class Refusals(unittest.TestCase):
 
 
 class Server(unittest.TestCase):
-    def setUp(self):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
-        command = [os.path.join(LLAMA, "llama-server"), "-m", MODEL, "--device", "KVT0", "-c", "1024", "-np", "4", "-t", "2",
-                   "--host", "127.0.0.1", "--port", str(self.port), "--no-warmup"]
-        self.log = tempfile.TemporaryFile("w+")
-        self.server = subprocess.Popen(command, env=environment("kivi:K4V4"), stdout=self.log, stderr=self.log)
-        self.addCleanup(self.stop)
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as reply:
-                    if reply.status == 200:
-                        return
-            except OSError:
-                time.sleep(0.2)
-        self.log.seek(0)
-        self.fail(self.log.read()[-3000:])
-
-    def stop(self):
-        self.server.terminate()
-        self.server.wait(30)
-        self.log.close()
-
-    def ask(self, prompt):
-        body = json.dumps({"prompt": prompt, "n_predict": 48, "temperature": 0, "cache_prompt": False}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/completion", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=120) as reply:
-            return json.load(reply)["content"]
-
     def test_slots_side_by_side_answer_as_alone(self):
-        from concurrent.futures import ThreadPoolExecutor
         prompts = ["Once upon a time", "Lily went to the park", "The dog was happy because", "Tom had a red car"]
-        alone = [self.ask(p) for p in prompts]
-        with ThreadPoolExecutor(4) as pool:
-            together = list(pool.map(self.ask, prompts))
+        with StockServer("kivi:KV4", "-c", "1024", "-np", "4") as server, ThreadPoolExecutor(4) as pool:
+            alone = [server.ask(p) for p in prompts]
+            together = list(pool.map(server.ask, prompts))
         # Batched matrix products round differently, and 4-bit blocks of a shared cache mix sequences: text may diverge late,
         # but the first words must be the same and every answer must be whole.
         for a, b in zip(alone, together):

@@ -42,6 +42,18 @@ TEST(SinkTable, WhenFullTheSlotFilledLongestAgoIsGivenUp) {
     EXPECT_EQ(table.slot_of(4), -1);
 }
 
+TEST(SinkTable, SlotsThatAQuerySawAreGivenUpLast) {
+    SinkTable table(3);
+    table.take(0);
+    table.take(1);
+    table.take(7);
+    const f16_t mask[3] = {0, 0xfc00, 0xfc00};  // sees cell 0 of cells 0..2
+    table.touch(mask, 3);
+    EXPECT_EQ(table.take(4), 1) << "cell 1 was filled before 7 and not seen";
+    EXPECT_EQ(table.take(5), 2);
+    EXPECT_EQ(cells(table), (std::vector<int32_t>{0, 4, 5}));
+}
+
 TEST(SinkTable, ClearForgetsAll) {
     SinkTable table(2);
     table.take(1);

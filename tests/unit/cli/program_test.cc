@@ -1,12 +1,6 @@
 // The real program as a user runs it: exit codes, messages, valid JSON.
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,39 +9,17 @@
 #include "kvt/base/file_io.h"
 #include "kvt/plan/plan.h"
 #include "support/plans.h"
+#include "support/program.h"
 
 namespace kvt::cli {
 namespace {
 
 using nlohmann::json;
 
-struct Outcome {
-    int         exit_code = -1;
-    std::string out, err;
-};
-
-// `arguments` is shell text after the program's name; `before` stands in front of it (variables).
-Outcome kvtuner(const std::string & arguments, const std::string & before = "") {
-    const std::string errors  = ::testing::TempDir() + "kvt_program_test_" + std::to_string(::getpid()) + ".err";
-    const std::string command = "unset KVT_PLAN KVT_FORCE_ISA GGML_BACKEND_PATH; KVT_PLUGIN='" KVT_TEST_PLUGIN "' " + before +
-                                " '" KVT_TEST_PROGRAM "' " + arguments + " 2>'" + errors + "'";
-    Outcome     run;
-    std::FILE * pipe = ::popen(command.c_str(), "r");
-    EXPECT_NE(pipe, nullptr);
-    std::array<char, 4096> buffer;
-    for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) run.out.append(buffer.data(), n);
-    const int status = ::pclose(pipe);
-    run.exit_code    = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    run.err          = *read_file(errors);
-    std::filesystem::remove(errors);
-    return run;
-}
-
-const std::string kModel = std::string("'") + KVT_TEST_ROOT + "/data/stories260K/stories260K-hd64-f32.gguf'";
-
-std::string temporary(const char * name) {
-    return ::testing::TempDir() + "kvt_program_test_" + std::to_string(::getpid()) + "_" + name;
-}
+using testing::kModel;
+using testing::kvtuner;
+using testing::Outcome;
+using testing::temporary;
 
 TEST(Program, VersionNamesCommitLlamaAndIsa) {
     const Outcome run = kvtuner("--version");
@@ -60,7 +32,7 @@ TEST(Program, VersionNamesCommitLlamaAndIsa) {
 
 TEST(Program, EveryHelpHasExamples) {
     for (const char * command : {"", "plan", "plan show", "plan check", "plan make", "bench", "doctor", "eval", "eval kld",
-                                 "eval ppl", "tune", "calibrate", "profile", "prune", "cluster", "search"}) {
+                                 "eval ppl", "tune", "calibrate", "profile", "prune", "cluster", "search", "export", "import"}) {
         const Outcome run = kvtuner(std::string(command) + " --help");
         EXPECT_EQ(run.exit_code, 0) << command;
         EXPECT_NE(run.out.find("Example"), std::string::npos) << command;

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kvt/base/rng.h"
 #include "planted.h"
 
 namespace kvt::testing {
@@ -30,7 +31,7 @@ public:
         EXPECT_TRUE(seen_.insert(write_plan(plan)).second) << "a plan was scored twice";
         if (++calls == fail_at) return Error{"interrupted: planted"};
         calibration = plan.calibration;
-        return ObjectiveScore{planted_kld(plan), NAN, NAN};
+        return ObjectiveScore{planted_kld(plan), NAN, NAN, {}};
     }
     int            calls = 0, fail_at = -1;
     CalibrationRef calibration;
@@ -79,7 +80,7 @@ TEST(Allocate, MeasuresEveryLayerAndSide) {
 TEST(Allocate, PlanForASizeIsTheBest) {
     for (const double bits : {2.6, 3.4, 4.5, 5.9}) {
         Planted      objective;
-        const Budget budget{bits, {}};
+        const Budget budget{bits, {}, {}};
         const auto   study = allocate(objective, budget);
         ASSERT_TRUE(study.ok());
         const Evaluation & best = chosen(*study, budget);
@@ -99,14 +100,14 @@ TEST(Allocate, PlanForASizeIsTheBest) {
 }
 
 TEST(Allocate, FindsTheSmallestPlanWithinAKld) {
-    const Budget budget{{}, kFloor + 0.002};
+    const Budget budget{{}, kFloor + 0.002, {}};
     Planted      objective;
     const auto   study = allocate(objective, budget);
     ASSERT_TRUE(study.ok());
     const Evaluation & found = chosen(*study, budget);
     EXPECT_LE(found.kld, *budget.max_kld);
     // 0.1 bits less, and the best plan of that size is beyond it.
-    const Budget smaller{found.effective_bits - 0.1, {}};
+    const Budget smaller{found.effective_bits - 0.1, {}, {}};
     Planted      other;
     EXPECT_GT(chosen(*allocate(other, smaller), smaller).kld, *budget.max_kld);
 }
@@ -136,13 +137,45 @@ TEST(Allocate, NoiseNeverMakesALayerFree) {
         Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
             double sum = kFloor;
             for (const LayerPlan & l : plan.layers) sum += (l.layer == 7 ? 1.0 : -1e-4) * (error(l.k.bits) + error(l.v.bits));
-            return ObjectiveScore{sum, NAN, NAN};
+            return ObjectiveScore{sum, NAN, NAN, {}};
         }
     } objective;
-    const Budget budget{5.5, {}};
+    const Budget budget{5.5, {}, {}};
     const auto   study = run_allocation(start(), objective, budget, kNoSave, no_progress());
     ASSERT_TRUE(study.ok());
     EXPECT_GT(chosen(*study, budget).pairs.front().k, 2);
+}
+
+// Differences between layers that the noise explains are not acted upon; the layer that stands out is.
+TEST(Allocate, LayersWithinTheNoiseAreTreatedAlike) {
+    class Noisy final : public Objective {
+    public:
+        // K of layer 5 is ten times as sensitive; each chunk of text adds its own error to every probe.
+        Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
+            double sum = kFloor;
+            for (const LayerPlan & l : plan.layers)
+                sum += (l.layer == 5 ? 10 : 1) * 0.02 * error(l.k.bits) + 0.02 * error(l.v.bits);
+            ObjectiveScore score{sum, NAN, NAN, {}};
+            for (int chunk = 0; chunk < 3; ++chunk) score.clipped.push_back(sum + 1e-4 * (rng_.uniform() - 0.5));
+            return score;
+        }
+
+    private:
+        SplitMix64 rng_{3};
+    } objective;
+    const Budget budget{4.3, {}, {}};
+    const auto   study = run_allocation(start(), objective, budget, kNoSave, no_progress());
+    ASSERT_TRUE(study.ok());
+    EXPECT_GT(study->increments->noise, 1e-5);
+    EXPECT_LT(study->increments->noise, 4e-5)
+        << "uniform over 1e-4, 3 chunks, a difference of two: 1e-4 / sqrt(12) * sqrt(2 / 3)";
+    const std::vector<PairBits> & pairs = chosen(*study, budget).pairs;
+    for (size_t l = 0; l < kLayers; ++l) {
+        if (l != 5) {
+            EXPECT_LE(std::abs(pairs[l].k - pairs[0].k), 1) << l;
+        }
+    }
+    EXPECT_GE(pairs[5].k, pairs[0].k + 1);
 }
 
 TEST(Allocate, ModesWithoutTransformsWorkToo) {
@@ -150,7 +183,7 @@ TEST(Allocate, ModesWithoutTransformsWorkToo) {
         Planted objective;
         Study   from     = start(mode);
         from.calibration = {};
-        EXPECT_TRUE(allocate(objective, {4.9, {}}, from).ok());
+        EXPECT_TRUE(allocate(objective, {4.9, {}, {}}, from).ok());
     }
 }
 

@@ -122,7 +122,8 @@ TEST(KeyTransforms, KeepEveryLogit) {
                     std::vector<float> a(q.size()), y(k.size());
                     query_row(*t, q.data(), a.data());
                     transform_row(*t, k.data(), y.data());
-                    EXPECT_NEAR(dot(a, y) + center_logit(*t, q.data()), dot(q, k), rotation == Rotation::dense ? 0.05 : 2e-3) << n << " " << bits;
+                    EXPECT_NEAR(dot(a, y) + center_logit(*t, q.data()), dot(q, k), rotation == Rotation::dense ? 0.05 : 2e-3)
+                        << n << " " << bits;
                 }
             }
         }

@@ -64,25 +64,49 @@ TEST(Front, NothingInItIsBeatenAndAllElseIs) {
 }
 
 TEST(ChoosePlan, WithinBits) {
-    EXPECT_EQ(choose_plan(example(), {7.0, {}})->evaluation, 5);
-    EXPECT_EQ(choose_plan(example(), {6.9, {}})->evaluation, 3);
-    EXPECT_EQ(choose_plan(example(), {99.0, {}})->evaluation, 1);
-    const auto none = choose_plan(example(), {2.0, {}});
+    EXPECT_EQ(choose_plan(example(), {7.0, {}, {}})->evaluation, 5);
+    EXPECT_EQ(choose_plan(example(), {6.9, {}, {}})->evaluation, 3);
+    EXPECT_EQ(choose_plan(example(), {99.0, {}, {}})->evaluation, 1);
+    const auto none = choose_plan(example(), {2.0, {}, {}});
     ASSERT_FALSE(none.ok());
     EXPECT_NE(none.error().message.find("3.00"), std::string::npos) << none.error().message;  // what could be had
 }
 
+TEST(ChoosePlan, WithinMemory) {
+    Study study;
+    study.model = {"m", "llama", std::string(64, 'a'), 2, 1, 64, 64};
+    study.mode  = Mode::per_token_asym;
+    for (const int bits : {8, 4, 2}) {
+        Evaluation e     = at(bits + 0.5, 1.0 / bits);
+        e.pairs          = {{bits, bits}, {bits, bits}};
+        e.effective_bits = plan_size(plan_of(study.model, study.mode, e.pairs), 4096).effective_bits;
+        study.evaluations.push_back(e);
+    }
+    study.front = pareto_front(study.evaluations);
+    // 2 layers, K and V, 64 channels: 4.5 bits are 144 bytes a cell.
+    const uint64_t fits_four = 144 * 1024;
+    EXPECT_EQ(choose_plan(study, {{}, {}, MemoryBudget{fits_four, 1024, 1}})->evaluation, 1);
+    EXPECT_EQ(choose_plan(study, {{}, {}, MemoryBudget{fits_four - 1, 1024, 1}})->evaluation, 2);
+    EXPECT_EQ(choose_plan(study, {{}, {}, MemoryBudget{fits_four, 512, 2}})->evaluation, 1);
+    EXPECT_EQ(choose_plan(study, {3.0, {}, MemoryBudget{fits_four, 1024, 1}})->evaluation, 2) << "both limits hold";
+    const auto none = choose_plan(study, {{}, {}, MemoryBudget{1000, 1024, 1}});
+    ASSERT_FALSE(none.ok());
+    EXPECT_EQ(none.error().message,
+              "no plan fits 0.0 MiB for 1 x 1024 cells: the smallest one measured has KLD 0.5000 at 2.50 effective "
+              "bits, 0.1 MiB");
+}
+
 TEST(ChoosePlan, WithinKld) {
-    EXPECT_EQ(choose_plan(example(), {{}, 0.02})->evaluation, 3);
-    EXPECT_EQ(choose_plan(example(), {{}, 0.0199})->evaluation, 5);
-    const auto none = choose_plan(example(), {{}, 0.0001});
+    EXPECT_EQ(choose_plan(example(), {{}, 0.02, {}})->evaluation, 3);
+    EXPECT_EQ(choose_plan(example(), {{}, 0.0199, {}})->evaluation, 5);
+    const auto none = choose_plan(example(), {{}, 0.0001, {}});
     ASSERT_FALSE(none.ok());
     EXPECT_NE(none.error().message.find("0.0040"), std::string::npos) << none.error().message;
 }
 
 TEST(ChoosePlan, WithinBoth) {
-    EXPECT_EQ(choose_plan(example(), {8.0, 0.01})->evaluation, 5);
-    const auto none = choose_plan(example(), {6.0, 0.01});
+    EXPECT_EQ(choose_plan(example(), {8.0, 0.01, {}})->evaluation, 5);
+    const auto none = choose_plan(example(), {6.0, 0.01, {}});
     ASSERT_FALSE(none.ok());
     EXPECT_NE(none.error().message.find("6"), std::string::npos);
 }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "kvt/base/stats.h"
 #include "kvt/tuner/search/knapsack.h"
 
 namespace kvt {
@@ -26,17 +27,32 @@ Status score_uniform(StudyState & state) {
     return ok_status();
 }
 
+// A probe against the base: by chunk where both know their chunks, else one figure.
+std::vector<double> differences(const Evaluation & probe, const Evaluation & base) {
+    if (probe.clipped.empty() || probe.clipped.size() != base.clipped.size()) return {probe.kld - base.kld};
+    std::vector<double> out;
+    for (size_t c = 0; c < base.clipped.size(); ++c) out.push_back(probe.clipped[c] - base.clipped[c]);
+    return out;
+}
+
 Status measure_increments(StudyState & state) {
     KVT_TRY(const int base, state.evaluate(state.uniform({8, 8}), {}, "KV8"));
     Increments found{kProbeBits, {}, {}};
+    double     squares = 0, freedom = 0, n_chunks = 1;
     for (size_t l = 0; l < static_cast<size_t>(state.study().model.n_layer); ++l) {
         for (const Side side : {Side::key, Side::value}) {
             std::vector<PairBits> pairs                   = state.uniform({8, 8});
             (side == Side::key ? pairs[l].k : pairs[l].v) = kProbeBits;
             KVT_TRY(const int probe, state.evaluate(pairs, {}, ""));
-            (side == Side::key ? found.k : found.v).push_back(state.at(probe).kld - state.at(base).kld);
+            const std::vector<double> by_chunk = differences(state.at(probe), state.at(base));
+            const double              average  = mean(by_chunk);
+            for (const double d : by_chunk) squares += (d - average) * (d - average);
+            n_chunks = static_cast<double>(by_chunk.size());
+            freedom += n_chunks - 1;
+            (side == Side::key ? found.k : found.v).push_back(average);
         }
     }
+    if (freedom > 0) found.noise = std::sqrt(squares / freedom / n_chunks);
     state.study().increments = std::move(found);
     return ok_status();
 }
@@ -58,10 +74,15 @@ std::array<double, kCandidates.size()> curve_of(const Study & study, Side side) 
     return {two, three, four, four / 4, four / 16, four / 256};
 }
 
-// Shares of the layers in what one side costs; they sum to 1.
-std::vector<double> shares_of(std::vector<double> increments) {
-    const double mean = std::accumulate(increments.begin(), increments.end(), 0.0) / static_cast<double>(increments.size());
-    for (double & i : increments) i = std::max(i, kLeastShare * std::max(mean, 1e-9));
+// Shares of the layers in what one side costs; they sum to 1. A layer that differs from the mean by no more than the noise is
+// taken for an average one; what stands out keeps all but noise^2 of its distance (the non-negative garrote, Breiman 1995).
+std::vector<double> shares_of(std::vector<double> increments, double noise) {
+    const double average = mean(increments);
+    for (double & i : increments) {
+        const double distance = i - average;
+        const double kept     = distance == 0.0 ? 0.0 : std::max(0.0, 1.0 - noise * noise / (distance * distance));
+        i                     = std::max(average + kept * distance, kLeastShare * std::max(average, 1e-9));
+    }
     const double sum = std::accumulate(increments.begin(), increments.end(), 0.0);
     for (double & i : increments) i /= sum;
     return increments;
@@ -73,7 +94,8 @@ std::vector<KnapsackItem> items_of(const Study & study) {
     for (const Side side : {Side::key, Side::value}) {
         const auto curve = curve_of(study, side);
         const int  dim   = side == Side::key ? study.model.head_dim_k : study.model.head_dim_v;
-        for (const double share : shares_of(side == Side::key ? study.increments->k : study.increments->v)) {
+        for (const double share :
+             shares_of(side == Side::key ? study.increments->k : study.increments->v, study.increments->noise)) {
             KnapsackItem item;
             for (size_t i = 0; i < kCandidates.size(); ++i) {
                 const Format f = mode_format(study.mode, side, kCandidates[i], dim);
@@ -125,16 +147,18 @@ Status score_crossing(StudyState & state, const Knapsack & front, double max_kld
     return ok_status();
 }
 
-// The best plan within `max_bits`. The knapsack counts tiles only; sinks and open blocks take the rest.
-Status score_size(StudyState & state, const Knapsack & front, double max_bits) {
-    const auto bits = [&](size_t i) {
-        const PrecisionPlan plan = plan_of(state.study().model, state.study().mode, pairs_at(front, i));
-        return plan_size(plan, static_cast<uint64_t>(state.study().at_tokens)).effective_bits;
+// The best plan within the limits of size. The knapsack counts tiles only; sinks and open blocks take the rest.
+Status score_size(StudyState & state, const Knapsack & front, const Budget & budget) {
+    const Study & study = state.study();
+    const auto    fits  = [&](size_t i) {
+        const auto          pairs = pairs_at(front, i);
+        const PrecisionPlan plan  = plan_of(study.model, study.mode, pairs);
+        return fits_size(study, pairs, plan_size(plan, static_cast<uint64_t>(study.at_tokens)).effective_bits, budget);
     };
     size_t low = 0, high = front.size();
     while (high - low > 1) {
-        const size_t middle                     = (low + high) / 2;
-        (bits(middle) <= max_bits ? low : high) = middle;
+        const size_t middle         = (low + high) / 2;
+        (fits(middle) ? low : high) = middle;
     }
     KVT_CHECK_OK(state.evaluate(pairs_at(front, low), {}, ""));
     return ok_status();
@@ -150,8 +174,8 @@ Status allocate(StudyState & state, const Budget & budget) {
         const uint64_t bytes = least + (most - least) * static_cast<uint64_t>(i) / kSpread;
         KVT_CHECK_OK(state.evaluate(pairs_at(front, point_within(front, bytes)), {}, ""));
     }
-    if (budget.max_bits) KVT_CHECK_OK(score_size(state, front, *budget.max_bits));
-    if (budget.max_kld || !budget.max_bits)
+    if (budget.limits_size()) KVT_CHECK_OK(score_size(state, front, budget));
+    if (budget.max_kld || !budget.limits_size())
         KVT_CHECK_OK(score_crossing(state, front, budget.max_kld.value_or(kNearlyLossless * state.study().floor)));
     return ok_status();
 }

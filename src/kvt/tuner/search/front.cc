@@ -26,6 +26,32 @@ std::vector<int> pareto_front(const std::vector<Evaluation> & evaluations) {
     return front;
 }
 
+bool fits_size(const Study & study, const std::vector<PairBits> & pairs, double effective_bits, const Budget & budget) {
+    if (budget.max_bits && effective_bits > *budget.max_bits) return false;
+    if (!budget.memory) return true;
+    const PrecisionPlan plan = plan_of(study.model, study.mode, pairs);
+    return plan_size(plan, budget.memory->n_cells, budget.memory->n_streams).bytes <= budget.memory->bytes;
+}
+
+namespace {
+
+// "4.5 effective bits and 512.0 MiB for 1 x 8192 cells"
+std::string size_text(const Budget & budget) {
+    std::string text = budget.max_bits ? fmt::format("{:g} effective bits", *budget.max_bits) : "";
+    if (!budget.memory) return text;
+    return fmt::format("{}{}{:.1f} MiB for {} x {} cells", text, text.empty() ? "" : " and ",
+                       static_cast<double>(budget.memory->bytes) / (1 << 20), budget.memory->n_streams, budget.memory->n_cells);
+}
+
+std::string plan_text(const Study & study, const Evaluation & e, const Budget & budget) {
+    const std::string bits = fmt::format("{:.4f} at {:.2f} effective bits", e.kld, e.effective_bits);
+    if (!budget.memory) return bits;
+    const CacheSize size = plan_size(plan_of(study.model, study.mode, e.pairs), budget.memory->n_cells, budget.memory->n_streams);
+    return fmt::format("{}, {:.1f} MiB", bits, static_cast<double>(size.bytes) / (1 << 20));
+}
+
+}  // namespace
+
 Result<Choice> choose_plan(const Study & study, const Budget & budget) {
     if (study.front.empty()) return Error{"the study holds no plans"};
     const auto at = [&](int i) -> const Evaluation & { return study.evaluations[static_cast<size_t>(i)]; };
@@ -35,25 +61,24 @@ Result<Choice> choose_plan(const Study & study, const Budget & budget) {
     if (budget.max_kld) {
         for (const int i : study.front) {
             if (at(i).kld > *budget.max_kld) continue;
-            if (budget.max_bits && at(i).effective_bits > *budget.max_bits) break;
-            return Choice{i, fmt::format("the smallest plan with KLD at most {:g}: {:.4f} at {:.2f} effective bits",
-                                         *budget.max_kld, at(i).kld, at(i).effective_bits)};
+            if (!fits_size(study, at(i).pairs, at(i).effective_bits, budget)) break;
+            return Choice{
+                i, fmt::format("the smallest plan with KLD at most {:g}: {}", *budget.max_kld, plan_text(study, at(i), budget))};
         }
-        return Error{fmt::format("no plan has KLD at most {:g}{}: the best one measured has {:.4f} at {:.2f} effective bits",
-                                 *budget.max_kld, budget.max_bits ? fmt::format(" within {:g} bits", *budget.max_bits) : "",
-                                 best.kld, best.effective_bits)};
+        return Error{fmt::format("no plan has KLD at most {:g}{}: the best one measured has {}", *budget.max_kld,
+                                 budget.limits_size() ? " within " + size_text(budget) : "", plan_text(study, best, budget))};
     }
-    if (budget.max_bits) {
+    if (budget.limits_size()) {
         int chosen = -1;
         for (const int i : study.front) {
-            if (at(i).effective_bits <= *budget.max_bits) chosen = i;
+            if (fits_size(study, at(i).pairs, at(i).effective_bits, budget)) chosen = i;
         }
         if (chosen < 0) {
-            return Error{fmt::format("no plan fits {:g} effective bits: the smallest one measured takes {:.2f}", *budget.max_bits,
-                                     smallest.effective_bits)};
+            return Error{fmt::format("no plan fits {}: the smallest one measured has KLD {}", size_text(budget),
+                                     plan_text(study, smallest, budget))};
         }
-        return Choice{chosen, fmt::format("the lowest KLD within {:g} effective bits: {:.4f} at {:.2f}", *budget.max_bits,
-                                          at(chosen).kld, at(chosen).effective_bits)};
+        return Choice{chosen,
+                      fmt::format("the lowest KLD within {}: {}", size_text(budget), plan_text(study, at(chosen), budget))};
     }
     const double limit = kNearlyLossless * study.floor;
     for (const int i : study.front) {

@@ -13,17 +13,30 @@ namespace kvt {
 // floor ("KV16") takes no part.
 std::vector<int> pareto_front(const std::vector<Evaluation> & evaluations);
 
-struct Budget {
-    std::optional<double> max_bits;  // effective bits at the study's at_tokens
-    std::optional<double> max_kld;
+// What a cache may take in the use it is meant for.
+struct MemoryBudget {
+    uint64_t bytes     = 0;
+    uint64_t n_cells   = 0;  // of one stream
+    uint64_t n_streams = 1;
 };
+
+struct Budget {
+    std::optional<double>       max_bits;  // effective bits at the study's at_tokens
+    std::optional<double>       max_kld;
+    std::optional<MemoryBudget> memory{};
+
+    bool limits_size() const { return max_bits || memory; }
+};
+
+// Whether a plan of so many effective bits keeps within the budget's limits of size.
+bool fits_size(const Study & study, const std::vector<PairBits> & pairs, double effective_bits, const Budget & budget);
 
 // "Nearly lossless" without a budget: KLD at most this many times the noise floor.
 inline constexpr double kNearlyLossless = 3.0;
 
-// With max_bits: the lowest KLD within it. With max_kld: the fewest bits within it. With both: the fewest bits that meet both.
-// With neither: the fewest bits whose KLD is within kNearlyLossless times the floor, else the lowest KLD.
-// Errors: nothing meets the budget; the message says what the study can offer.
+// With a limit of size: the lowest KLD within it. With max_kld: the fewest bits within it. With both: the fewest bits that meet
+// both. With neither: the fewest bits whose KLD is within kNearlyLossless times the floor, else the lowest KLD. Errors: nothing
+// meets the budget; the message says what the study can offer.
 Result<Choice> choose_plan(const Study & study, const Budget & budget);
 
 }  // namespace kvt

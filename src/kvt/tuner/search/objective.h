@@ -1,6 +1,8 @@
 // What the search minimizes besides bits: the problem does not know the algorithm, nor the algorithm the problem.
 #pragma once
 
+#include <vector>
+
 #include "kvt/base/result.h"
 #include "kvt/plan/plan.h"
 
@@ -9,8 +11,9 @@ namespace kvt {
 // --- Interface ---
 
 struct ObjectiveScore {
-    double kld    = 0;               // nats, mean over scored tokens; lower is better
-    double ci_low = 0, ci_high = 0;  // 95 %, NaN if unknown
+    double              kld    = 0;               // nats, mean over scored tokens; lower is better
+    double              ci_low = 0, ci_high = 0;  // 95 %, NaN if unknown
+    std::vector<double> clipped{};                // by chunk of text, with single tokens kept from dominating; may be empty
 };
 
 class Objective {

@@ -1,0 +1,172 @@
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "kvt/report/report_data.h"
+#include "kvt/report/text_files.h"
+
+namespace kvt {
+
+namespace {
+
+// Text that Markdown shows as it is: punctuation that could mean something is escaped.
+std::string plain(std::string_view text) {
+    std::string out;
+    for (const char c : clean_text(text)) {
+        if (std::string_view("\\`*_{}[]<>()#+!|~&").find(c) != std::string_view::npos) out += '\\';
+        out += c;
+    }
+    return out;
+}
+
+std::string interval(double low, double high) { return std::isnan(low) ? "" : fmt::format("{:.4f} to {:.4f}", low, high); }
+std::string mib(uint64_t bytes) { return fmt::format("{:.1f}", static_cast<double>(bytes) / (1 << 20)); }
+
+// A table row; all cells bold if `strong`.
+std::string row(const std::vector<std::string> & cells, bool strong = false) {
+    std::string line = "|";
+    for (const std::string & cell : cells) line += strong && !cell.empty() ? " **" + cell + "** |" : " " + cell + " |";
+    return line + "\n";
+}
+
+std::string frontier(const Results & results) {
+    const Study &    study = results.study;
+    std::vector<int> shown = study.front;
+    for (int i = 0; i < static_cast<int>(study.evaluations.size()); ++i) {
+        const std::string & label = study.evaluations[static_cast<size_t>(i)].label;
+        const bool          front = std::find(study.front.begin(), study.front.end(), i) != study.front.end();
+        if (!front && ((!label.empty() && label != "KV16") || i == results.chosen)) shown.push_back(i);
+    }
+    const auto bits = [&](int i) { return study.evaluations[static_cast<size_t>(i)].effective_bits; };
+    std::stable_sort(shown.begin(), shown.end(), [&](int a, int b) { return bits(a) < bits(b); });
+    std::string text = fmt::format(
+        "## Frontier\n\n{} plans scored on {} chunks of {} tokens; noise floor {:.4f} nats; effective bits at {} tokens.\n\n"
+        "| plan | payload bits | effective bits | KLD | 95 % interval | |\n|---|---:|---:|---:|---|---|\n",
+        study.evaluations.size(), study.n_chunks, study.chunk_tokens, study.floor, study.at_tokens);
+    for (const int i : shown) {
+        const Evaluation & e     = study.evaluations[static_cast<size_t>(i)];
+        const bool         front = std::find(study.front.begin(), study.front.end(), i) != study.front.end();
+        text += row({e.label.empty() ? "mixed" : plain(e.label), fmt::format("{:.2f}", e.payload_bits),
+                     fmt::format("{:.2f}", e.effective_bits), fmt::format("{:.4f}", e.kld), interval(e.kld_ci_low, e.kld_ci_high),
+                     i == results.chosen ? "chosen"
+                     : front             ? "front"
+                                         : ""},
+                    i == results.chosen);
+    }
+    return text + "\n";
+}
+
+std::string plan_by_layer(const Results & results) {
+    const std::vector<PairBits> pairs = chosen_pairs(results);
+    if (pairs.empty()) return "";
+    std::string k, v;
+    for (const PairBits & pair : pairs) {
+        k += pair.k == 16 ? "f" : fmt::format("{}", pair.k);
+        v += pair.v == 16 ? "f" : fmt::format("{}", pair.v);
+    }
+    return fmt::format("## Plan by layer\n\nBits of each layer, f for 16.\n\n```\nK {}\nV {}\n```\n\n", k, v);
+}
+
+std::string sensitivity(const Results & results) {
+    std::string text;
+    if (results.study.increments) {
+        const Increments & found = *results.study.increments;
+        text += fmt::format(
+            "## Layer sensitivity\n\nKLD that one K or V at {} bits adds, all others at 8 bits (standard error {:.5f}).\n\n"
+            "| layer | K alone | V alone |\n|---:|---:|---:|\n",
+            found.probe_bits, found.noise);
+        for (size_t l = 0; l < found.k.size(); ++l)
+            text += row({fmt::format("{}", l), fmt::format("{:.5f}", found.k[l]), fmt::format("{:.5f}", found.v[l])});
+        text += "\n";
+    }
+    if (results.sensitivity) {
+        text += "## Layer sensitivity\n\nRelative error of the attention output (e_o) by layer and pair.\n\n| layer |";
+        for (const PairBits & pair : kPairs) text += " " + pair_name(pair.k, pair.v) + " |";
+        text += "\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+        for (const LayerErrors & layer : results.sensitivity->layers) {
+            std::vector<std::string> cells{fmt::format("{}", layer.layer)};
+            for (const double e : layer.e_o) cells.push_back(fmt::format("{:.3f}", e));
+            text += row(cells);
+        }
+        text += "\n";
+    }
+    if (!results.study.groups.groups.empty()) {
+        text += "| group | layers | candidate pairs |\n|---:|---|---|\n";
+        int number = 0;
+        for (const LayerGroup & group : results.study.groups.groups) {
+            std::vector<std::string> names;
+            for (const int p : group.pairs)
+                names.push_back(pair_name(kPairs[static_cast<size_t>(p)].k, kPairs[static_cast<size_t>(p)].v));
+            text += row({fmt::format("{}", number++), fmt::format("{}", fmt::join(group.layers, ", ")),
+                         fmt::format("{}", fmt::join(names, ", "))});
+        }
+        text += "\n";
+    }
+    return text;
+}
+
+std::string held_out(const HeldOutCheck & check) {
+    std::string text = fmt::format(
+        "## On held-out text\n\n{} tokens of {}-token chunks; noise floor {:.4f} nats.\n\n"
+        "| plan | payload bits | effective bits | KLD | 95 % interval | p99.9 | same top 1 | minus tuned |\n"
+        "|---|---:|---:|---:|---|---:|---:|---|\n",
+        check.n_tokens, check.chunk_tokens, check.floor);
+    bool first = true;  // the tuned plan
+    for (const CheckedPlan & p : check.plans) {
+        std::string difference = first ? "" : fmt::format("{:+.4f}", p.vs_tuned);
+        if (!first && !std::isnan(p.vs_tuned_low))
+            difference += fmt::format(" ({:+.4f} to {:+.4f})", p.vs_tuned_low, p.vs_tuned_high);
+        text += row(
+            {plain(p.label), fmt::format("{:.2f}", p.payload_bits), fmt::format("{:.2f}", p.effective_bits),
+             fmt::format("{:.4f}", p.kld), interval(p.kld_ci_low, p.kld_ci_high),
+             std::isnan(p.p999) ? "" : fmt::format("{:.3f}", p.p999), fmt::format("{:.1f} %", 100.0 * p.same_top), difference},
+            first);
+        first = false;
+    }
+    return text + "\n";
+}
+
+std::string memory(const PrecisionPlan & plan) {
+    std::string text =
+        "## Memory\n\nMiB of the whole cache of one sequence.\n\n"
+        "| context | this plan | f16 | q8\\_0 | q4\\_0 |\n|---:|---:|---:|---:|---:|\n";
+    for (const MemoryRow & m : memory_by_context(plan))
+        text += row({fmt::format("{}", m.cells), mib(m.plan), mib(m.f16), mib(m.q8_0), mib(m.q4_0)});
+    return text + "\n";
+}
+
+std::string provenance(const Results & results, const std::string & tool_version) {
+    const Study & study = results.study;
+    const auto    line  = [](const char * what, const std::string & value) { return fmt::format("* {}: {}\n", what, value); };
+    std::string   text  = "## Provenance\n\n";
+    text += line("model", fmt::format("{} ({}, {} layers, {} KV heads)", plain(study.model.name), plain(study.model.arch),
+                                      study.model.n_layer, study.model.n_kv_heads));
+    text += line("SHA-256 of the model file", study.model.file_sha256);
+    text += line("mode and method", fmt::format("{}, {}", mode_name(study.mode), study.method));
+    text += line("seed", fmt::format("{}", study.seed));
+    text += line("plans scored",
+                 fmt::format("{}{}", study.evaluations.size(), study.complete ? "" : " (the search was not finished)"));
+    text += line("SHA-256 of the search text", study.data_sha256);
+    if (results.held_out) text += line("SHA-256 of the held-out text", results.held_out->data_sha256);
+    if (results.sensitivity) text += line("SHA-256 of the prompts", results.sensitivity->data_sha256);
+    if (!study.calibration.sha256.empty()) text += line("SHA-256 of the calibration", study.calibration.sha256);
+    if (results.plan) text += line("plan made by kvtuner", plain(results.plan->provenance.tool_version));
+    text += line("report made by kvtuner", plain(tool_version));
+    text += "\n```\n";
+    for (const std::string & command : commands_to_repeat(results)) text += command + "\n";
+    return text + "```\n";
+}
+
+}  // namespace
+
+std::string markdown_report(const Results & results, const std::string & tool_version) {
+    std::string text = fmt::format("# KV cache precision of {}\n\n", plain(results.study.model.name));
+    text += plan_by_layer(results) + frontier(results) + sensitivity(results);
+    if (results.held_out) text += held_out(*results.held_out);
+    if (results.plan) text += memory(*results.plan);
+    return text + provenance(results, tool_version);
+}
+
+}  // namespace kvt

@@ -1,0 +1,69 @@
+#include "kvt/report/results.h"
+
+#include <fmt/format.h>
+
+#include "kvt/base/file_io.h"
+
+namespace kvt {
+
+namespace {
+
+template <class Record>
+Status read_optional(const std::string & path, Result<Record> (*parse)(std::string_view), std::optional<Record> & record) {
+    if (!file_exists(path)) return ok_status();
+    KVT_TRY(const std::string text, read_file(path));
+    auto parsed = parse(text);
+    if (!parsed.ok()) return Error{path + ": " + parsed.error().message};
+    record = std::move(*parsed);
+    return ok_status();
+}
+
+template <class Record>
+Status check_model(const Study & study, const std::optional<Record> & record, const std::string & path) {
+    if (!record || record->model == study.model) return ok_status();
+    return Error{fmt::format("{} is of the model \"{}\" ({:.12}), study.json of \"{}\" ({:.12}): the folder mixes two runs", path,
+                             record->model.name, record->model.file_sha256, study.model.name, study.model.file_sha256)};
+}
+
+std::vector<PairBits> pairs_of(const PrecisionPlan & plan) {
+    std::vector<PairBits> pairs;
+    for (const LayerPlan & layer : plan.layers) pairs.push_back({layer.k.bits, layer.v.bits});
+    return pairs;
+}
+
+}  // namespace
+
+std::vector<PairBits> chosen_pairs(const Results & results) {
+    if (results.plan) return pairs_of(*results.plan);
+    if (results.held_out && !results.held_out->plans.empty()) return results.held_out->plans.front().pairs;
+    return {};
+}
+
+Result<Results> read_results(const std::string & folder) {
+    const auto at = [&](const char * name) { return folder + "/" + name; };
+    if (!file_exists(at("study.json")))
+        return Error{fmt::format("{} does not exist: give the folder that kvtuner tune -o wrote", at("study.json"))};
+    std::optional<Study> study;
+    KVT_CHECK_OK(read_optional(at("study.json"), parse_study, study));
+    Results results;
+    results.study = std::move(*study);
+    KVT_CHECK_OK(read_optional(at("held_out.json"), parse_held_out, results.held_out));
+    KVT_CHECK_OK(read_optional(at("plan.json"), parse_plan, results.plan));
+    KVT_CHECK_OK(read_optional(at("sensitivity.json"), parse_sensitivity, results.sensitivity));
+    KVT_CHECK_OK(read_optional(at("candidates.json"), parse_candidates, results.candidates));
+    KVT_CHECK_OK(check_model(results.study, results.held_out, at("held_out.json")));
+    KVT_CHECK_OK(check_model(results.study, results.plan, at("plan.json")));
+    KVT_CHECK_OK(check_model(results.study, results.sensitivity, at("sensitivity.json")));
+    KVT_CHECK_OK(check_model(results.study, results.candidates, at("candidates.json")));
+
+    const std::vector<PairBits> pairs = chosen_pairs(results);
+    if (results.held_out && !results.held_out->plans.empty() && results.held_out->plans.front().pairs != pairs) {
+        return Error{fmt::format("{} holds another plan than {} was measured for: run kvtuner tune once more", at("plan.json"),
+                                 at("held_out.json"))};
+    }
+    for (size_t i = 0; i < results.study.evaluations.size() && results.chosen < 0 && !pairs.empty(); ++i)
+        if (results.study.evaluations[i].pairs == pairs) results.chosen = static_cast<int>(i);
+    return results;
+}
+
+}  // namespace kvt

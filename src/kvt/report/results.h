@@ -1,0 +1,31 @@
+// What kvtuner tune left in a folder, read as a whole and checked to belong together.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "kvt/base/result.h"
+#include "kvt/plan/plan.h"
+#include "kvt/tuner/records.h"
+
+namespace kvt {
+
+// --- Interface ---
+
+struct Results {
+    Study                           study;
+    std::optional<HeldOutCheck>     held_out;
+    std::optional<PrecisionPlan>    plan;         // the chosen one
+    std::optional<SensitivityTable> sensitivity;  // of the paper's method, as are the candidates
+    std::optional<CandidateSets>    candidates;
+    int                             chosen = -1;  // the evaluation of the study with the chosen plan's bits; -1: none
+};
+
+// study.json is needed; held_out.json, plan.json, sensitivity.json and candidates.json are read where they are.
+// Errors: no study, a file that is not valid, files of different models, a plan that is not the one that was checked.
+Result<Results> read_results(const std::string & folder);
+
+// Bits of K and V of every KV layer of the chosen plan: of plan.json, else of held_out.json; empty if there is neither.
+std::vector<PairBits> chosen_pairs(const Results & results);
+
+}  // namespace kvt

@@ -1,0 +1,274 @@
+"""kvtuner report: tune a tiny model both ways, write the report, open it in a browser, compare its figures with the records.
+
+Paths come from the environment (set by CMake): KVT_TEST_PROGRAM, KVT_TEST_MODEL.
+"""
+import csv
+import html.parser
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+PROGRAM = os.environ["KVT_TEST_PROGRAM"]
+MODEL = os.environ["KVT_TEST_MODEL"]
+CORPUS = str(pathlib.Path(MODEL).parent / "selfgen-corpus.txt")
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+NO_CHROMIUM = "no Chromium on this machine, so no page was opened: apt-get install chromium"
+TUNE = ["-m", MODEL, "--text", CORPUS, "--check-text", CORPUS, "-c", "64", "--chunks", "1", "--check-chunks", "8", "-t", "2"]
+METHODS = {
+    "knapsack": ["--calibration-text", CORPUS, "--calibration-tokens", "256", "--positions", "2048"],
+    "paper": ["--method", "paper", "--prompts", "1", "--generate", "4", "--population", "8", "--generations", "1"],
+}
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+def kvtuner(*arguments):
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("KVT_", "GGML_"))}
+    return subprocess.run([PROGRAM, *map(str, arguments)], env=env, capture_output=True, text=True, timeout=300)
+
+
+class Node:
+    def __init__(self, tag, attributes, parent):
+        self.tag, self.attributes, self.parent, self.children = tag, dict(attributes), parent, []
+
+    def all(self, wanted):
+        for child in self.children:
+            if isinstance(child, Node):
+                if wanted(child):
+                    yield child
+                yield from child.all(wanted)
+
+    def tags(self, tag):
+        return list(self.all(lambda node: node.tag == tag))
+
+    def id(self, name):
+        return next(self.all(lambda node: node.attributes.get("id") == name))
+
+    def text(self):
+        return "".join(child if isinstance(child, str) else child.text() for child in self.children)
+
+
+class Tree(html.parser.HTMLParser):
+    """The page as nodes; Chromium prints every end tag."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.root = self.now = Node("", {}, None)
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        node = Node(tag, attributes, self.now)
+        self.now.children.append(node)
+        if tag not in VOID:
+            self.now = node
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.now.tag == tag, f"<{self.now.tag}> ends as </{tag}>"
+            self.now = self.now.parent
+
+    def handle_data(self, data):
+        self.now.children.append(data)
+
+
+def opened(page):
+    """The page after its scripts ran, and what they said on the console."""
+    with tempfile.TemporaryDirectory() as profile:
+        done = subprocess.run(
+            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--enable-logging=stderr",
+             "--virtual-time-budget=5000", "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
+    return Tree(done.stdout).root, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def rows_of(table):
+    return [[cell for cell in row.children if isinstance(cell, Node)] for row in table.tags("tbody")[0].tags("tr")]
+
+
+class Report(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.scratch.cleanup)
+        cls.root = pathlib.Path(cls.scratch.name)
+        for method, options in METHODS.items():
+            done = kvtuner("tune", "-o", cls.root / method, *TUNE, *options)
+            assert done.returncode == 0, done.stderr
+
+    def record(self, method, name):
+        return json.loads((self.root / method / name).read_text())
+
+    def report(self, folder, *options):
+        done = kvtuner("report", folder, *options)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def page(self, method):
+        if CHROMIUM is None:
+            self.skipTest(NO_CHROMIUM)
+        self.report(self.root / method)
+        dom, console = opened(self.root / method / "report.html")
+        self.assertEqual(console, [])
+        return dom
+
+    def assert_shown(self, cell, value, scale=1):
+        """The cell carries the record's value in full, and its text is that value rounded."""
+        if value is None:
+            self.assertEqual((cell.attributes.get("data-value"), cell.text()), (None, "-"))
+            return
+        self.assertEqual(float(cell.attributes["data-value"]), value)
+        text = cell.text()
+        if "e" in text:
+            self.assertAlmostEqual(float(text) / value, 1, delta=0.051)
+        else:
+            digits = len(text.partition(".")[2])
+            self.assertGreaterEqual(digits, 1, text)
+            self.assertAlmostEqual(float(text), value * scale, delta=0.501 * 10 ** -digits)
+
+    def assert_held_out(self, method):
+        plans, rows = self.record(method, "held_out.json")["plans"], rows_of(self.page(method).id("held-out-table").tags("table")[0])
+        self.assertGreater(len(plans), 2)
+        self.assertEqual(len(rows), len(plans))
+        self.assertIsNotNone(plans[0]["kld_ci_low"])  # 8 chunks: there are intervals to compare
+        for number, (plan, row) in enumerate(zip(plans, rows)):
+            self.assertEqual(row[0].text(), plan["label"] + ("chosen" if number == 0 else ""))
+            names = ["payload_bits", "effective_bits", "kld", "kld_ci_low", "kld_ci_high", None, "p999", "same_top", "vs_tuned", "vs_tuned_low",
+                     "vs_tuned_high"]
+            self.assertEqual(len(row), 1 + len(names))
+            for cell, name in zip(row[1:], names):
+                if name is not None:
+                    value = None if name == "vs_tuned" and number == 0 else plan[name]
+                    self.assert_shown(cell, value, 100 if name == "same_top" else 1)
+
+    def test_held_out_table_is_the_record_knapsack(self):
+        self.assert_held_out("knapsack")
+
+    def test_held_out_table_is_the_record_paper(self):
+        self.assert_held_out("paper")
+
+    def test_every_plan_is_a_mark_and_a_row(self):
+        for method in METHODS:
+            with self.subTest(method):
+                study, frontier = self.record(method, "study.json"), self.page(method).id("frontier")
+                plans = [plan for plan in study["evaluations"] if plan["label"] != "KV16"]
+                marks = list(frontier.all(lambda node: "mark" in node.attributes.get("class", "").split()))
+                self.assertEqual(len(marks), len(plans))
+                self.assertEqual([mark.attributes["tabindex"] for mark in marks].count("0"), 1)
+                self.assertTrue(all(mark.attributes["aria-label"] for mark in marks))
+                rows = rows_of(frontier.tags("table")[0])
+                self.assertEqual([float(row[3].attributes["data-value"]) for row in rows], [plan["kld"] for plan in plans])
+                self.assertEqual(sum("chosen" in row[5].text() for row in rows), 1)
+
+    def test_sensitivity_is_the_record(self):
+        found = self.record("knapsack", "study.json")["increments"]
+        rows = rows_of(self.page("knapsack").id("sensitivity").tags("table")[0])
+        self.assertEqual([[float(cell.attributes["data-value"]) for cell in row[1:]] for row in rows], [list(pair) for pair in zip(found["k"], found["v"])])
+        layers = self.record("paper", "sensitivity.json")["layers"]
+        section = self.page("paper").id("sensitivity")
+        rows = rows_of(section.tags("table")[0])
+        self.assertEqual([[float(cell.attributes["data-value"]) for cell in row[1:]] for row in rows], [layer["e_o"] for layer in layers])
+        self.assertEqual(len(rows_of(section.tags("table")[1])), len(self.record("paper", "study.json")["groups"]))
+
+    def test_plan_and_memory_are_those_of_plan_show(self):
+        for method in METHODS:
+            with self.subTest(method):
+                dom, plan = self.page(method), self.record(method, "plan.json")
+                rows = rows_of(dom.id("plan").tags("table")[0])
+                self.assertEqual([[row[3].text(), row[4].text()] for row in rows], [[layer["k"], layer["v"]] for layer in plan["layers"]])
+                for row in rows_of(dom.id("memory").tags("table")[0]):
+                    cells, f16, q8_0, q4_0, own = (int(cell.attributes["data-value"]) for cell in row)
+                    shown = json.loads(kvtuner("plan", "show", self.root / method / "plan.json", "-c", cells, "--json").stdout)
+                    self.assertEqual((own, f16), (shown["bytes"], shown["bytes_f16"]))
+                    self.assertEqual((q8_0 / f16, q4_0 / f16), (8.5 / 16, 4.5 / 16))
+
+    def test_switches_sorting_and_keys(self):
+        """What a reader does, done by a script at the end of the page: payload bits, held-out text, sort by KLD, End, theme."""
+        self.page("knapsack")
+        acts = """
+          document.querySelector("input[value=payload_bits]").click();
+          document.querySelector("input[value=held_out]").click();
+          document.querySelector("#held-out-table th:nth-child(4) button").click();
+          const first = document.querySelector("#frontier svg.chart .mark[tabindex='0']");
+          first.focus();
+          first.dispatchEvent(new KeyboardEvent("keydown", {key: "End"}));
+          document.getElementById("theme").click();
+          document.getElementById("theme").click();"""
+        page = self.root / "knapsack" / "acted.html"
+        page.write_text((self.root / "knapsack" / "report.html").read_text().replace("</body>", f"<script>{acts}</script></body>"))
+        dom, console = opened(page)
+        self.assertEqual(console, [])
+        plans = self.record("knapsack", "held_out.json")["plans"]
+        chart = next(dom.id("frontier").all(lambda node: node.attributes.get("class") == "chart"))
+        self.assertIn("payload bits per element", chart.text())
+        marks = list(chart.all(lambda node: "mark" in node.attributes.get("class", "").split()))
+        self.assertEqual(len(marks), len(plans))
+        focused = [mark for mark in marks if mark.attributes["tabindex"] == "0"]
+        self.assertEqual(len(focused), 1)
+        self.assertIn(f"{max(plan['payload_bits'] for plan in plans):.3f} payload bits", focused[0].attributes["aria-label"])
+        self.assertEqual(dom.id("tooltip").text(), focused[0].attributes["aria-label"].replace("; ", ""))
+        rows = rows_of(dom.id("held-out-table").tags("table")[0])
+        self.assertEqual([float(row[3].attributes["data-value"]) for row in rows], sorted(plan["kld"] for plan in plans))
+        self.assertEqual(dom.tags("html")[0].attributes["data-theme"], "dark")
+
+    def test_nothing_is_fetched(self):
+        dom = self.page("knapsack")
+        links = [value for node in dom.all(lambda node: True) for name, value in node.attributes.items() if name in ("src", "href", "xlink:href", "action")]
+        self.assertGreater(len(links), 5)
+        self.assertEqual([link for link in links if not link.startswith(("#", "data:"))], [])
+        self.assertLess((self.root / "knapsack" / "report.html").stat().st_size, 2 << 20)
+
+    def test_name_of_markup_stays_text(self):
+        if CHROMIUM is None:
+            self.skipTest(NO_CHROMIUM)
+        name = "</script><script>console.error('out')</script><b>\"'& {{data}}"
+        folder = self.root / "markup"
+        folder.mkdir()
+        for file in ("study.json", "held_out.json", "plan.json"):
+            record = self.record("knapsack", file)
+            record["model"]["name"] = name
+            (folder / file).write_text(json.dumps(record))
+        self.report(folder)
+        dom, console = opened(folder / "report.html")
+        self.assertEqual(console, [])
+        self.assertEqual(dom.tags("h1")[0].text(), name)
+        self.assertEqual(len(dom.tags("script")), 3)
+
+    def test_unfinished_study_alone(self):
+        folder = self.root / "unfinished"
+        folder.mkdir()
+        study = self.record("paper", "study.json")
+        study["complete"] = False
+        (folder / "study.json").write_text(json.dumps(study))
+        self.report(folder)
+        if CHROMIUM is None:
+            self.skipTest(NO_CHROMIUM)
+        dom, console = opened(folder / "report.html")
+        self.assertEqual(console, [])
+        self.assertIn("not finished", dom.id("main").text())
+        self.assertEqual(len(list(dom.all(lambda node: node.attributes.get("id") == "held-out"))), 0)
+
+    def test_markdown_and_csv(self):
+        out = self.root / "out"
+        said = self.report(self.root / "knapsack", "-o", self.root / "other.html", "--markdown", self.root / "r.md", "--csv", out)
+        self.assertEqual(sorted(path.name for path in out.iterdir()), ["evaluations.csv", "held_out.csv", "increments.csv", "memory.csv", "plan.csv"])
+        self.assertIn(f"wrote {out / 'plan.csv'}", said)
+        self.assertTrue((self.root / "other.html").is_file())
+        self.assertIn("## Frontier", (self.root / "r.md").read_text())
+        with open(out / "held_out.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        plans = self.record("knapsack", "held_out.json")["plans"]
+        for row, plan in zip(rows, plans, strict=True):
+            self.assertEqual(row["pairs"].split(), plan["pairs"])
+            for name in ("payload_bits", "effective_bits", "kld", "kld_ci_low", "kld_ci_high", "p999", "same_top", "vs_tuned", "vs_tuned_low", "vs_tuned_high"):
+                self.assertEqual(float(row[name]) if row[name] else None, plan[name], name)
+
+    def test_folder_without_results(self):
+        done = kvtuner("report", self.root)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("study.json does not exist: give the folder that kvtuner tune -o wrote", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,94 @@
+#include "kvt/report/results.h"
+
+#include <filesystem>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "kvt/base/file_io.h"
+#include "support/results.h"
+
+namespace kvt::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ReadResults : public ::testing::Test {
+protected:
+    void SetUp() override { std::filesystem::create_directories(folder_); }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+
+    void put(const char * name, const std::string & text) { ASSERT_TRUE(write_file_atomic(folder_ + "/" + name, text).ok()); }
+    void put(const Results & r) {
+        put("study.json", write_record(r.study));
+        if (r.held_out) put("held_out.json", write_record(*r.held_out));
+        if (r.plan) put("plan.json", write_plan(*r.plan));
+        if (r.sensitivity) put("sensitivity.json", write_record(*r.sensitivity));
+        if (r.candidates) put("candidates.json", write_record(*r.candidates));
+    }
+    std::string complaint() {
+        const auto read = read_results(folder_);
+        return read.ok() ? "" : read.error().message;
+    }
+
+    const std::string folder_ =
+        ::testing::TempDir() + "kvt_results_" + ::testing::UnitTest::GetInstance()->current_test_info()->name();
+};
+
+TEST_F(ReadResults, AllRecordsAndTheChosenPlan) {
+    put(paper_results());
+    const auto read = read_results(folder_);
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(read->study.evaluations.size(), 4u);
+    EXPECT_EQ(read->held_out->plans.size(), 2u);
+    EXPECT_EQ(read->sensitivity->layers.size(), 4u);
+    EXPECT_EQ(read->candidates->layers.size(), 4u);
+    EXPECT_EQ(read->chosen, 3);
+    EXPECT_EQ(chosen_pairs(*read), chosen_example());
+}
+
+TEST_F(ReadResults, TheStudyAloneIsEnough) {
+    Results r = example_results();
+    r.held_out.reset();
+    r.plan.reset();
+    put(r);
+    const auto read = read_results(folder_);
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(read->chosen, -1);
+    EXPECT_TRUE(chosen_pairs(*read).empty());
+}
+
+TEST_F(ReadResults, WithoutAPlanTheCheckedOneIsTheChosen) {
+    Results r = example_results();
+    r.plan.reset();
+    put(r);
+    EXPECT_EQ(read_results(folder_)->chosen, 3);
+}
+
+TEST_F(ReadResults, NoStudyIsAnError) {
+    EXPECT_THAT(complaint(), HasSubstr("study.json does not exist: give the folder that kvtuner tune -o wrote"));
+}
+
+TEST_F(ReadResults, ABrokenFileIsNamed) {
+    put(example_results());
+    put("held_out.json", "{");
+    EXPECT_THAT(complaint(), HasSubstr("held_out.json: "));
+}
+
+TEST_F(ReadResults, AnotherModelIsAnError) {
+    Results r                     = example_results();
+    r.held_out->model.file_sha256 = hash_of('f');
+    put(r);
+    EXPECT_THAT(complaint(), HasSubstr("held_out.json is of the model \"example-4L\" (ffffffffffff), study.json of"));
+}
+
+TEST_F(ReadResults, APlanThatWasNotCheckedIsAnError) {
+    Results r                  = example_results();
+    r.held_out->plans[0].pairs = uniform(8, 8);
+    put(r);
+    EXPECT_THAT(complaint(), HasSubstr("holds another plan than"));
+}
+
+}  // namespace
+}  // namespace kvt::testing

@@ -1,0 +1,94 @@
+#include "kvt/report/text_files.h"
+
+#include <map>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/results.h"
+
+namespace kvt::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::map<std::string, std::string> files_of(const Results & r) {
+    std::map<std::string, std::string> files;
+    for (const NamedText & file : csv_files(r)) files[file.name] = file.text;
+    return files;
+}
+
+TEST(Markdown, TablesOfTheRecords) {
+    const std::string text = markdown_report(example_results(), "1.2.3");
+    EXPECT_THAT(text, StartsWith("# KV cache precision of example-4L\n"));
+    EXPECT_THAT(text, HasSubstr("K 8844\nV 8442\n"));
+    EXPECT_THAT(text,
+                HasSubstr("4 plans scored on 8 chunks of 512 tokens; noise floor 0.0030 nats; effective bits at 4096 tokens."));
+    EXPECT_THAT(text, HasSubstr("| KV4 | 4.00 | 4.50 | 0.0500 | 0.0400 to 0.0600 | front |"));
+    EXPECT_THAT(text, HasSubstr("| **0.0081** | **0.0070 to 0.0090** | **chosen** |"));
+    EXPECT_THAT(text, Not(HasSubstr("KV16")));
+    EXPECT_THAT(text, HasSubstr("all others at 8 bits (standard error 0.00020)"));
+    EXPECT_THAT(text, HasSubstr("| 3 | -0.00010 | 0.00400 |"));
+    EXPECT_THAT(text,
+                HasSubstr("| **tuned** | **5.50** | **6.00** | **0.0082** | **0.0071 to 0.0093** | **0.125** | **93.8 %** |  |"));
+    EXPECT_THAT(text, HasSubstr("| KV8 | 8.00 | 8.50 | 0.0040 | 0.0035 to 0.0045 |  | 96.9 % | -0.0042 (-0.0051 to -0.0033) |"));
+    EXPECT_THAT(text, HasSubstr("| 131072 | "));
+    EXPECT_THAT(text, HasSubstr("* SHA-256 of the held-out text: " + hash_of('b')));
+    EXPECT_THAT(text, HasSubstr("* report made by kvtuner: 1.2.3"));
+}
+
+TEST(Markdown, SensitivityAndGroupsOfThePaper) {
+    const std::string text = markdown_report(paper_results(), "1.2.3");
+    EXPECT_THAT(text, HasSubstr("| 1 | 0.020 | 0.040 | 0.060 | 0.080 | 0.100 | 0.120 | 0.140 | 0.160 | 0.180 |"));
+    EXPECT_THAT(text, HasSubstr("| 1 | 2, 3 | KV4, KV2 |"));
+    EXPECT_THAT(text, HasSubstr("* SHA-256 of the prompts: " + hash_of('5')));
+}
+
+TEST(Markdown, ANameOfMarkupStaysText) {
+    Results r              = example_results();
+    r.study.model.name     = "a|b <img> *c*\n# d";
+    const std::string text = markdown_report(r, "1.2.3");
+    EXPECT_THAT(text, StartsWith("# KV cache precision of a\\|b \\<img\\> \\*c\\* \\# d\n\n"));
+}
+
+TEST(Markdown, TheStudyAlone) {
+    Results r = example_results();
+    r.plan.reset();
+    r.held_out.reset();
+    r.chosen               = -1;
+    r.study.complete       = false;
+    const std::string text = markdown_report(r, "1.2.3");
+    EXPECT_THAT(text, HasSubstr("(the search was not finished)"));
+    for (const char * part : {"held-out", "Memory", "Plan by layer", "chosen"}) EXPECT_THAT(text, Not(HasSubstr(part)));
+}
+
+TEST(Csv, FullPrecisionAndEmptyForUnknown) {
+    const auto files = files_of(example_results());
+    ASSERT_EQ(files.size(), 5u);
+    EXPECT_THAT(files.at("evaluations.csv"), StartsWith("index,label,payload_bits,effective_bits,kld,"));
+    EXPECT_THAT(files.at("evaluations.csv"), HasSubstr("\r\n1,KV8,8,8.5,0.0041234567890123,,,1,0,KV8 KV8 KV8 KV8\r\n"));
+    EXPECT_THAT(files.at("evaluations.csv"), HasSubstr(",0.0081,0.007,0.009,1,1,KV8 K8V4 KV4 K4V2\r\n"));
+    EXPECT_THAT(files.at("held_out.csv"),
+                HasSubstr("\r\nKV8,8,8.5,0.004,0.0035,0.0045,,0.96875,-0.0042,-0.0051,-0.0033,KV8 KV8 KV8 KV8\r\n"));
+    EXPECT_THAT(files.at("increments.csv"), HasSubstr("\r\n3,3,-0.0001,0.004\r\n"));
+    EXPECT_THAT(files.at("plan.csv"), HasSubstr("\r\n1,8,4,int8.pt64,int4.pt64\r\n"));
+    EXPECT_THAT(files.at("memory.csv"), HasSubstr("\r\n1024,"));
+}
+
+TEST(Csv, SensitivityOfThePaper) {
+    const auto files = files_of(paper_results());
+    EXPECT_FALSE(files.contains("increments.csv"));
+    EXPECT_THAT(files.at("sensitivity.csv"), HasSubstr("\r\n0,KV4,0.05\r\n"));
+}
+
+TEST(Csv, QuotesCellsThatNeedIt) {
+    Results r                  = example_results();
+    r.held_out->plans[1].label = "a,\"b\"";
+    EXPECT_THAT(files_of(r).at("held_out.csv"), HasSubstr("\r\n\"a,\"\"b\"\"\",8,"));
+}
+
+}  // namespace
+}  // namespace kvt::testing
