@@ -168,13 +168,12 @@ struct Weights {
 };
 
 Weights weigh(const TileSpec & spec, const uint8_t * tile, int g, const float * p) {
-    float largest_p = 0, largest_s = 0;
+    float largest = 0;  // of tokens that take part: what other cells hold must not move the rounding
     for (int t = 0; t < kBlockTokens; ++t) {
-        const float s = scale_of(spec, tile, g * kBlockTokens + t).s;
-        largest_p     = p[t] > largest_p ? p[t] : largest_p;
-        largest_s     = s > largest_s ? s : largest_s;
+        const float scaled = p[t] != 0.0f ? p[t] * scale_of(spec, tile, g * kBlockTokens + t).s : 0.0f;
+        largest            = scaled > largest ? scaled : largest;
     }
-    const float largest = largest_p * largest_s, limit = static_cast<float>(kWeightLimit);
+    const float limit   = static_cast<float>(kWeightLimit);
     const float inverse = largest > 0.0f ? limit / largest : 0.0f;
     Weights     out;
     out.step = largest / limit;

@@ -7,23 +7,19 @@ namespace {
 
 constexpr int kVecs = 32 / kLanes;  // of 32 tokens
 
-// Scales and offsets of one group of channels, and the largest scale.
+// Scales and offsets of one group of channels.
 struct GroupParams {
-    F     s[kVecs], z[kVecs];
-    float largest;
+    F s[kVecs], z[kVecs];
 };
 
 inline GroupParams load_group(const TileSpec & spec, const uint8_t * tile, int g) {
     GroupParams out;
-    F           top = zero();
     KVT_UNROLL
     for (int v = 0; v < kVecs; ++v) {
         const ScaleLanes p = load_scales(spec, tile, g * 32 + v * kLanes);
         out.s[v]           = p.s;
         out.z[v]           = p.z;
-        top                = max(p.s, top);
     }
-    out.largest = reduce_max(top);
     return out;
 }
 
@@ -35,22 +31,25 @@ struct WeightRow {
 
 // Adds p[t] * z[t] to `constant` lane by lane. A token whose p is 0 takes no part: what a hidden or unused cell holds, NaN
 // included, must not show.
-inline void weigh(const float * p, float largest_p, const GroupParams & group, float factor, float * constant, WeightRow & out) {
-    // p * s never exceeds the product of the two largest; taking that instead of the true maximum saves a reduction per
-    // group and costs less than the spread of the scales (about 1 bit of 12).
-    const float largest = largest_p * group.largest;
+inline void weigh(const float * p, const GroupParams & group, float factor, float * constant, WeightRow & out) {
+    F scaled[kVecs], top = zero();
+    KVT_UNROLL
+    for (int v = 0; v < kVecs; ++v) {
+        scaled[v] = mul_nonzero(load(p + v * kLanes), group.s[v]);
+        top       = max(scaled[v], top);
+    }
+    const float largest = reduce_max(top);
     const float inverse = largest > 0.0f ? static_cast<float>(kWeightLimit) / largest : 0.0f;
     F           sums[16 / kLanes];
     KVT_UNROLL
     for (int v = 0; v < 16 / kLanes; ++v) sums[v] = mul(load(constant + v * kLanes), set1(factor));
     KVT_UNROLL
     for (int v = 0; v < kVecs; ++v) {
-        const F x = load(p + v * kLanes);
-        const I i = to_int(mul(mul_nonzero(x, group.s[v]), set1(inverse)));
+        const I i = to_int(mul(scaled[v], set1(inverse)));
         store_bytes(out.low + v * kLanes, bit_and(i, 63));
         store_bytes(out.high + v * kLanes, shift_right(i, 6));
         F & sum = sums[v % (16 / kLanes)];
-        sum     = add(sum, mul_nonzero(x, group.z[v]));
+        sum     = add(sum, mul_nonzero(load(p + v * kLanes), group.z[v]));
     }
     KVT_UNROLL
     for (int v = 0; v < 16 / kLanes; ++v) store(constant + v * kLanes, sums[v]);
@@ -96,19 +95,11 @@ template <int R>
 inline void weighted_rows(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, const float * p,
                           const float * factor, Ahead & ahead, float * acc, float * constant) {
     const int row_bytes = spec.head_dim * 4;
-    float     largest[R];
-    KVT_UNROLL
-    for (int r = 0; r < R; ++r) {
-        F top = load(p + r * 32);
-        for (int v = 1; v < kVecs; ++v) top = max(load(p + r * 32 + v * kLanes), top);
-        largest[r] = reduce_max(top);
-    }
     for (int g = 0; g < spec.n_groups; ++g) {
         const GroupParams group = load_group(spec, tile, g);
         WeightRow         weights[R];
         KVT_UNROLL
-        for (int r = 0; r < R; ++r)
-            weigh(p + r * 32, largest[r], group, factor[r], constant + (r * spec.n_groups + g) * 16, weights[r]);
+        for (int r = 0; r < R; ++r) weigh(p + r * 32, group, factor[r], constant + (r * spec.n_groups + g) * 16, weights[r]);
         const int end = g + 1 == spec.n_groups ? spec.stride : (g + 1) * spec.group;
         int       d   = g * spec.group;
         for (; d + 2 * kLanes <= end; d += 2 * kLanes)
