@@ -30,7 +30,7 @@ step "5/6 tuning, results in $out"
 
 step "6/6 proof: unmodified llama.cpp programs with the plan, against stock cache types"
 "$kvt_root/scripts/compare_with_stock.py" --llama "$llama" --plugin "$build/bin/libggml-kvtuner.so" --model "$model" \
-    --plan "$out/plan.json" --text "$kvt_root/data/wikitext2/wiki.test.head.raw"
+    --plan "$out/plan.json" --rounds 1 --chunks 4 --text "$kvt_root/data/wikitext2/wiki.test.head.raw"
 
 cat <<END
 
