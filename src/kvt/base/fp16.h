@@ -12,7 +12,8 @@ namespace kvt {
 
 using f16_t = uint16_t;  // storage only
 
-constexpr float kF16Max = 65504.0f;
+constexpr float kF16Max           = 65504.0f;
+constexpr f16_t kF16MinusInfinity = 0xfc00;  // what attention masks hide a cell with
 
 // Values beyond +-65504 become infinity, NaN stays NaN (quiet).
 constexpr f16_t f32_to_f16(float value);

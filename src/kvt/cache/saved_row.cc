@@ -16,11 +16,6 @@ constexpr int kSinkMarkBits = 32;
 
 bool sink_mark_bit(uint64_t signature, int i) { return ((signature ^ (signature >> 32) ^ 0x53494e4b) >> i & 1u) != 0; }
 
-void put_bits(const CodePlace & place, int value, uint8_t * tile) {
-    const int mask   = (1 << place.bits) - 1;
-    tile[place.byte] = static_cast<uint8_t>((tile[place.byte] & ~(mask << place.shift)) | ((value & mask) << place.shift));
-}
-
 // Calls fn(offset in the tile, bytes) for each scale and each offset of token t.
 template <class Fn>
 void for_each_param(const TileSpec & spec, int t, const Fn & fn) {
@@ -53,12 +48,7 @@ void pack_token(const TileSpec & spec, int t, const uint8_t * tile, uint8_t * ou
 }
 
 void unpack_token(const TileSpec & spec, int t, const uint8_t * in, uint8_t * tile) {
-    for (int d = 0; d < spec.head_dim; ++d) {
-        const int code = *in++;
-        put_bits(code_place(spec.format, spec.side, spec.head_dim, t, d, Plane::low), code, tile);
-        if (spec.high_bits > 0)
-            put_bits(code_place(spec.format, spec.side, spec.head_dim, t, d, Plane::high), code >> spec.low_bits, tile);
-    }
+    for (int d = 0; d < spec.head_dim; ++d) put_code(spec.format, spec.side, spec.head_dim, t, d, *in++, tile);
     for_each_param(spec, t, [&](size_t at, size_t bytes) {
         std::memcpy(tile + at, in, bytes);
         in += bytes;

@@ -4,12 +4,6 @@
 
 namespace kvt {
 
-namespace {
-
-constexpr f16_t kHidden = 0xfc00;  // -inf
-
-}  // namespace
-
 int SinkTable::slot_of(int64_t cell) const {
     const auto found = std::find(cells_.begin(), cells_.end(), static_cast<int32_t>(cell));
     return found == cells_.end() ? -1 : static_cast<int>(found - cells_.begin());
@@ -27,7 +21,7 @@ int SinkTable::take(int64_t cell) {
 void SinkTable::touch(const f16_t * mask, int64_t n_cells) {
     ++clock_;
     for (size_t s = 0; s < cells_.size(); ++s) {
-        if (cells_[s] >= 0 && cells_[s] < n_cells && mask[cells_[s]] != kHidden) used_[s] = clock_;
+        if (cells_[s] >= 0 && cells_[s] < n_cells && mask[cells_[s]] != kF16MinusInfinity) used_[s] = clock_;
     }
 }
 

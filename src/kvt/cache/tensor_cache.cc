@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kvt/cache/saved_row.h"
+#include "kvt/kernels/transform_rows.h"
 #include "kvt/plan/plan.h"
 
 namespace kvt {
@@ -60,15 +61,13 @@ f16_t * TensorCache::sink_row(int64_t stream, int head, int slot) const {
 void TensorCache::keep_sink(int64_t stream, int64_t cell, const float * row) {
     const int slot = sinks_[static_cast<size_t>(stream)].take(cell);
     for (int h = 0; h < shape_.n_heads; ++h) {
-        float         stored[1024];
-        const float * from = row + static_cast<ptrdiff_t>(h) * shape_.head_dim;
-        if (const PackedTransform * t = transform(h)) {
-            transform_row(*t, from, stored);
-            from = stored;
-        }
+        float stored[1024] = {};
+        std::memcpy(stored, row + static_cast<ptrdiff_t>(h) * shape_.head_dim,
+                    sizeof(float) * static_cast<size_t>(shape_.head_dim));
+        transform_rows(*kernels_, transform(h), 1, stored);
         f16_t * to = sink_row(stream, h, slot);
         for (int d = 0; d < shape_.head_dim; ++d) {
-            const f16_t half = f32_to_f16(from[d]);
+            const f16_t half = f32_to_f16(stored[d]);
             to[d]            = h == 0 ? without_mark(half, d) : half;
         }
     }
@@ -100,24 +99,14 @@ void TensorCache::plan_write(std::span<const int64_t> cells) {
 }
 
 const float * TensorCache::stored_rows(int head, const float * rows, int64_t row_stride) {
-    const PackedTransform * t      = transform(head);
-    const auto              stride = static_cast<size_t>(packed_.stride);
-    AlignedBuffer &         memory = scratch_[static_cast<size_t>(head)].rows;
+    const auto      stride = static_cast<size_t>(packed_.stride);
+    AlignedBuffer & memory = scratch_[static_cast<size_t>(head)].rows;
     memory.reserve(n_rows_ * stride * sizeof(float));
     auto * const out = reinterpret_cast<float *>(memory.data());
-    for (size_t r = 0; r < n_rows_; ++r) {
-        const float * from = rows + static_cast<ptrdiff_t>(r) * row_stride;
-        float *       to   = out + r * stride;
-        std::memcpy(to, from, sizeof(float) * static_cast<size_t>(shape_.head_dim));
-        if (t == nullptr) continue;
-        for (int d = 0; d < shape_.head_dim; ++d) to[d] = to[d] - t->center[static_cast<size_t>(d)];
-        for (int d = 0; d < shape_.head_dim && !t->scale.empty(); ++d) to[d] = to[d] * t->scale[static_cast<size_t>(d)];
-    }
-    if (t != nullptr && t->rotation != Rotation::none) {
-        const f16_t *      columns = t->rotation == Rotation::dense ? t->forward.data() : nullptr;
-        const RotationSpec spec{columns, t->head_dim, t->stride, t->block};
-        kernels_->rotate(spec, static_cast<int>(n_rows_), out);
-    }
+    for (size_t r = 0; r < n_rows_; ++r)
+        std::memcpy(out + r * stride, rows + static_cast<ptrdiff_t>(r) * row_stride,
+                    sizeof(float) * static_cast<size_t>(shape_.head_dim));
+    transform_rows(*kernels_, transform(head), static_cast<int>(n_rows_), out);
     return out;
 }
 
@@ -193,7 +182,7 @@ void TensorCache::read_cell(int64_t cell, float * row) const {
     const int     slot  = sealing() ? tables_[static_cast<size_t>(stream)].slot_of(block) : -1;
     const int     sink  = n_sinks_ > 0 ? sinks_[static_cast<size_t>(stream)].slot_of(index) : -1;
     for (int h = 0; h < shape_.n_heads; ++h) {
-        float * out = row + static_cast<ptrdiff_t>(h) * shape_.head_dim;
+        float out[1024] = {};  // padded as the rotations want it
         if (sink >= 0) {
             const f16_t * kept = sink_row(stream, h, sink);
             for (int d = 0; d < shape_.head_dim; ++d) out[d] = f16_to_f32(kept[d]);
@@ -202,7 +191,8 @@ void TensorCache::read_cell(int64_t cell, float * row) const {
             const uint8_t *  from = slot < 0 ? tile(stream, h, block) : open_tile(stream, slot, h);
             decode_token(spec.format, spec.side, spec.head_dim, token, from, out);
         }
-        if (const PackedTransform * t = transform(h)) restore_row(*t, out, out);
+        restore_rows(*kernels_, transform(h), 1, nullptr, out);
+        std::memcpy(row + static_cast<ptrdiff_t>(h) * shape_.head_dim, out, sizeof(float) * static_cast<size_t>(shape_.head_dim));
     }
 }
 

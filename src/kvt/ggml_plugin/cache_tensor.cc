@@ -209,9 +209,8 @@ Status cache_tensor::load(size_t offset, size_t size, const void * in) {
 }
 
 Status cache_tensor::check_visible(int64_t stream, const f16_t * mask, int64_t n) const {
-    constexpr f16_t kHidden = 0xfc00;  // -inf
     for (auto at = unusable.lower_bound(stream * n_cells); at != unusable.end() && *at < stream * n_cells + n; ++at) {
-        if (mask == nullptr || mask[*at - stream * n_cells] != kHidden) return Error{why_unusable};
+        if (mask == nullptr || mask[*at - stream * n_cells] != kF16MinusInfinity) return Error{why_unusable};
     }
     return ok_status();
 }

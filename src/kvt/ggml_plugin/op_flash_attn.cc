@@ -6,9 +6,9 @@
 #include <omp.h>
 
 #include "kvt/ggml_plugin/cache_tensor.h"
-#include "kvt/ggml_plugin/head_rows.h"
 #include "kvt/ggml_plugin/ops.h"
 #include "kvt/ggml_plugin/plugin_state.h"
+#include "kvt/kernels/transform_rows.h"
 
 namespace kvt::plugin {
 
@@ -140,7 +140,7 @@ void finish_rows(const attention & a, const AttendState & state, int64_t stream,
         for (int r = 0; r < n_rows; ++r) weight[r] = l[r] == 0.0f ? 0.0f : l[r] * std::exp(m[r] - state.m[r]) / state.l[r];
     }
     attend_finish(state, n_rows, a.dv);
-    restore_outputs(*a.k->kernels, transform_of(*a.v, kv_head), n_rows, weight, state.o);
+    restore_rows(*a.k->kernels, transform_of(*a.v, kv_head), n_rows, weight, state.o);
     for (int r = 0; r < n_rows; ++r) {
         const row_place place = place_of(a, kv_head, first_row + r);
         char *          out   = static_cast<char *>(a.out->data) + static_cast<size_t>(place.head) * a.out->nb[1] +

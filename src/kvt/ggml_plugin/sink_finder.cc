@@ -5,12 +5,6 @@
 
 namespace kvt::plugin {
 
-namespace {
-
-constexpr f16_t kHidden = 0xfc00;  // -inf
-
-}  // namespace
-
 void keep_rows(const cache_tensor & cache, const std::vector<int64_t> & cells, const float * rows, int64_t row_stride,
                waiting_rows & waiting) {
     if (cache.kept.sink_tokens == 0) return;
@@ -29,7 +23,7 @@ void first_cells(const f16_t * mask, int64_t n_cells, const Visibility * seen, i
         if (*seen == Visibility::none) continue;
         const int64_t last = std::min<int64_t>(first + kBlockTokens, n_cells);
         for (int64_t c = first; c < last; ++c) {
-            if (mask[c] == kHidden) continue;
+            if (mask[c] == kF16MinusInfinity) continue;
             if (static_cast<int>(cells.size()) == limit) return cells.clear();
             cells.push_back(c);
         }

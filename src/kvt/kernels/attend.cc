@@ -12,7 +12,6 @@ namespace kvt {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-constexpr f16_t kMaskHidden    = 0xfc00;  // -inf
 
 // One part of one tile, packed or open.
 struct Part {
@@ -128,7 +127,7 @@ void find_visibility(const f16_t * mask, int64_t n, Visibility * seen) {
         // Branch-free so that the compiler vectorizes it. ALiBi masks count as `some`.
         unsigned any = 0, all = 1;
         for (int64_t t = first; t < last; ++t) {
-            any |= static_cast<unsigned>(mask[t] != kMaskHidden);
+            any |= static_cast<unsigned>(mask[t] != kF16MinusInfinity);
             all &= static_cast<unsigned>((mask[t] & 0x7fff) == 0);
         }
         *seen = any == 0 ? Visibility::none : all != 0 ? Visibility::all : Visibility::some;
@@ -211,7 +210,7 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
                         kernels.add_mask(rows.mask[r] + cell, slope, row);
                     } else {
                         f16_t padded[kBlockTokens];
-                        for (int t = 0; t < kBlockTokens; ++t) padded[t] = t < n ? rows.mask[r][cell + t] : kMaskHidden;
+                        for (int t = 0; t < kBlockTokens; ++t) padded[t] = t < n ? rows.mask[r][cell + t] : kF16MinusInfinity;
                         kernels.add_mask(padded, slope, row);
                     }
                 } else {

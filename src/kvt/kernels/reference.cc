@@ -151,9 +151,8 @@ float softmax_step_scalar(float * scores, float * m, float * l) {
 }
 
 void add_mask_scalar(const f16_t * mask, float slope, float * scores) {
-    constexpr f16_t kMinusInf = 0xfc00;
     for (int t = 0; t < kBlockTokens; ++t) {
-        if (mask[t] == kMinusInf) {
+        if (mask[t] == kF16MinusInfinity) {
             scores[t] = -std::numeric_limits<float>::infinity();
         } else {
             scores[t] += slope * f16_to_f32(mask[t]);

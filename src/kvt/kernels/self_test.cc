@@ -42,7 +42,7 @@ std::vector<f16_t> to_f16_tile(const std::vector<float> & rows, Side side, int h
 
 std::vector<Format> formats_of(Side side, int head_dim) {
     std::vector<Format> formats{f16_format()};
-    for (const int bits : {2, 3, 4, 5, 6, 8}) {
+    for (const int bits : kCodeWidths) {
         formats.push_back(mode_format(Mode::per_token_asym, side, bits, head_dim));
         formats.push_back(mode_format(Mode::kivi, side, bits, head_dim));
         formats.push_back(mode_format(Mode::rotated, side, bits, head_dim));

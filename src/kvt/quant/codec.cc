@@ -85,12 +85,6 @@ int get_bits(const CodePlace & place, const uint8_t * tile) {
     return (tile[place.byte] >> place.shift) & ((1 << place.bits) - 1);
 }
 
-void put_code(const Format & f, Side side, int head_dim, int t, int d, int code, uint8_t * tile) {
-    put_bits(code_place(f, side, head_dim, t, d, Plane::low), code, tile);
-    if (high_plane_bits(f.bits) > 0)
-        put_bits(code_place(f, side, head_dim, t, d, Plane::high), code >> low_plane_bits(f.bits), tile);
-}
-
 void put_params(const Format & f, Side side, int head_dim, int group, const GroupParams & p, uint8_t * tile) {
     const size_t at = param_bytes(f) * static_cast<size_t>(group);
     uint8_t *    s  = tile + tile_scales_at(f, side, head_dim) + at;
@@ -139,6 +133,12 @@ Encoded encode_token_groups(const Format & f, Side side, int head_dim, int t, co
 }
 
 }  // namespace
+
+void put_code(const Format & f, Side side, int head_dim, int t, int d, int code, uint8_t * tile) {
+    put_bits(code_place(f, side, head_dim, t, d, Plane::low), code, tile);
+    if (high_plane_bits(f.bits) > 0)
+        put_bits(code_place(f, side, head_dim, t, d, Plane::high), code >> low_plane_bits(f.bits), tile);
+}
 
 int code_at(const Format & f, Side side, int head_dim, int t, int d, const uint8_t * tile) {
     const int low = get_bits(code_place(f, side, head_dim, t, d, Plane::low), tile);

@@ -44,7 +44,8 @@ Encoded encode_tile(const Format & f, Side side, int head_dim, const f16_t * src
                     uint8_t * tile);
 
 // The code of (token t of the tile, channel d). Formats with codes only.
-int code_at(const Format & f, Side side, int head_dim, int t, int d, const uint8_t * tile);
+void put_code(const Format & f, Side side, int head_dim, int t, int d, int code, uint8_t * tile);
+int  code_at(const Format & f, Side side, int head_dim, int t, int d, const uint8_t * tile);
 
 // Scale and offset of group `index` (group_index()) of a tile, as read back.
 struct GroupScale {

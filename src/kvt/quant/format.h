@@ -12,6 +12,8 @@
 //                (the residual window of KIVI, method.md 3.4).
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -45,7 +47,10 @@ struct Format {
 
 constexpr Format f16_format() { return Format{}; }
 
-constexpr bool is_code_width(int bits) { return (bits >= 2 && bits <= 6) || bits == 8; }
+// Bits of a code, ascending: the one list that formats, calibration and search go by.
+inline constexpr std::array<int, 6> kCodeWidths{2, 3, 4, 5, 6, 8};
+
+constexpr bool is_code_width(int bits) { return std::find(kCodeWidths.begin(), kCodeWidths.end(), bits) != kCodeWidths.end(); }
 
 // The format that `mode` prescribes for one side; bits 16 gives f16.
 //   per-token-asym: per_token, group = head_dim, on_write

@@ -1,5 +1,6 @@
 #include "kvt/quant/transform.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -117,7 +118,7 @@ Result<PackedTransform> pack_transform(const HeadTransform & t, int head_dim) {
     p.stride   = stride;
     p.center   = t.center;
     p.center.resize(wide, 0.0f);
-    while (head_dim % (2 * p.block) == 0) p.block *= 2;
+    p.block = hadamard_block(head_dim);
     if (!t.scale.empty()) {
         p.scale = t.scale;
         for (const float s : t.scale) p.undo_scale.push_back(1.0f / s);
@@ -147,27 +148,41 @@ Result<PackedTransform> pack_transform(const HeadTransform & t, int head_dim) {
     return fits ? Result<PackedTransform>(std::move(p)) : too_large();
 }
 
-void transform_row(const PackedTransform & t, const float * in, float * out) {
+void center_row(const PackedTransform & t, float * x) {
     for (int d = 0; d < t.head_dim; ++d) {
-        out[d] = in[d] - t.center[static_cast<size_t>(d)];
-        if (!t.scale.empty()) out[d] = out[d] * t.scale[static_cast<size_t>(d)];
+        x[d] = x[d] - t.center[static_cast<size_t>(d)];
+        if (!t.scale.empty()) x[d] = x[d] * t.scale[static_cast<size_t>(d)];
     }
+}
+
+void uncenter_row(const PackedTransform & t, float weight, float * x) {
+    for (int d = 0; d < t.head_dim; ++d) {
+        if (!t.undo_scale.empty()) x[d] = x[d] * t.undo_scale[static_cast<size_t>(d)];
+        x[d] = x[d] + weight * t.center[static_cast<size_t>(d)];
+    }
+}
+
+void unscale_query(const PackedTransform & t, float * q) {
+    for (int d = 0; d < t.head_dim && !t.undo_scale.empty(); ++d) q[d] = q[d] * t.undo_scale[static_cast<size_t>(d)];
+}
+
+void transform_row(const PackedTransform & t, const float * in, float * out) {
+    std::copy_n(in, t.head_dim, out);
+    center_row(t, out);
     rotate(t, t.forward, out);
 }
 
 void output_row(const PackedTransform & t, const float * in, float weight, float * out) {
-    for (int d = 0; d < t.head_dim; ++d) out[d] = in[d];
+    std::copy_n(in, t.head_dim, out);
     rotate(t, t.output, out);
-    for (int d = 0; d < t.head_dim; ++d) {
-        if (!t.undo_scale.empty()) out[d] = out[d] * t.undo_scale[static_cast<size_t>(d)];
-        out[d] = out[d] + weight * t.center[static_cast<size_t>(d)];
-    }
+    uncenter_row(t, weight, out);
 }
 
 void restore_row(const PackedTransform & t, const float * in, float * out) { output_row(t, in, 1.0f, out); }
 
 void query_row(const PackedTransform & t, const float * in, float * out) {
-    for (int d = 0; d < t.head_dim; ++d) out[d] = t.undo_scale.empty() ? in[d] : in[d] * t.undo_scale[static_cast<size_t>(d)];
+    std::copy_n(in, t.head_dim, out);
+    unscale_query(t, out);
     rotate(t, t.query, out);
 }
 

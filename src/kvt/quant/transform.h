@@ -28,6 +28,9 @@ struct HeadTransform {
     std::vector<float> feedback;  // [head_dim][stride] for the encoder (codec.h), stride = head_dim rounded up to 16
 };
 
+// Size of the Hadamard matrices along the diagonal.
+constexpr int hadamard_block(int head_dim) { return head_dim & -head_dim; }
+
 // Floats between the rows of feedback and of the packed matrices below.
 constexpr int row_stride(int head_dim) { return (head_dim + 15) / 16 * 16; }
 
@@ -59,6 +62,11 @@ void transform_row(const PackedTransform & t, const float * in, float * out);
 void restore_row(const PackedTransform & t, const float * in, float * out);  // x from y
 void query_row(const PackedTransform & t, const float * in, float * out);
 void output_row(const PackedTransform & t, const float * in, float weight, float * out);
+
+// The parts of these that no rotation takes part in, in place.   x [head_dim]
+void center_row(const PackedTransform & t, float * x);                  // scale * (x - center)
+void uncenter_row(const PackedTransform & t, float weight, float * x);  // x / scale + weight * center
+void unscale_query(const PackedTransform & t, float * q);               // q / scale
 
 // q . center
 float center_logit(const PackedTransform & t, const float * q);

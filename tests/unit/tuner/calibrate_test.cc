@@ -60,7 +60,7 @@ TEST_F(Calibrate, HoldsEveryTransformOfEveryLayer) {
             ASSERT_TRUE(heads.ok()) << heads.error().message;
             EXPECT_TRUE(pack_transform(heads->at(0), 32).ok()) << name;
         };
-        for (const int bits : kCalibratedBits) {
+        for (const int bits : kCodeWidths) {
             for (const Rotation rotation : {Rotation::dense, Rotation::hadamard})
                 usable(Side::key, key_transform_name(rotation, bits), rotation);
         }

@@ -16,7 +16,7 @@ Tensors design_transforms(const std::vector<LayerMoments> & moments) {
         const int            layer = static_cast<int>(l);
         const int            dim_k = static_cast<int>(m.k.front().mean.size()), dim_v = static_cast<int>(m.v.front().mean.size());
         for (const Rotation rotation : {Rotation::dense, Rotation::hadamard}) {
-            for (const int bits : kCalibratedBits) {
+            for (const int bits : kCodeWidths) {
                 std::vector<HeadTransform> heads;
                 for (const HeadMoments & head : m.k) heads.push_back(design_key_transform(head, rotation, bits));
                 put_head_transforms(layer, Side::key, key_transform_name(rotation, bits), heads, dim_k, by_layer[l]);

@@ -10,8 +10,6 @@ namespace kvt {
 
 // --- Interface ---
 
-inline constexpr int kCalibratedBits[] = {2, 3, 4, 5, 6, 8};
-
 // Tensors as plan/calibration.h names them: "dense<bits>" and "hadamard<bits>" of keys, "hadamard" of values.
 Tensors design_transforms(const std::vector<LayerMoments> & moments);
 

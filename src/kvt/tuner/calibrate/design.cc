@@ -76,9 +76,8 @@ std::vector<float> to_floats(const VectorXd & v) {
 }
 
 MatrixXd hadamard_matrix(int n) {
-    int block = 1;
-    while (n % (2 * block) == 0) block *= 2;
-    MatrixXd h = MatrixXd::Zero(n, n);
+    const int block = hadamard_block(n);
+    MatrixXd  h     = MatrixXd::Zero(n, n);
     for (int i = 0; i < n; ++i) {
         for (int j = i / block * block; j < i / block * block + block; ++j)
             h(i, j) =

@@ -13,9 +13,8 @@ namespace kvt {
 
 namespace {
 
-constexpr std::array<int, 6> kCandidates{2, 3, 4, 5, 6, 8};
-constexpr int                kSpread     = 8;  // plans of the front scored over all sizes up to 6 bits
-constexpr int                kBisections = 6;  // and around the budget
+constexpr int kSpread     = 8;  // plans of the front scored over all sizes up to 6 bits
+constexpr int kBisections = 6;  // and around the budget
 // Uniform plans that every study holds: the floor, the base, what a user would pick by hand, and those that the curves need.
 constexpr PairBits kUniform[] = {{16, 16}, {8, 8}, {6, 6}, {6, 4}, {5, 5}, {5, 4}, {4, 4}, {4, 3},
                                  {3, 3},   {4, 8}, {3, 8}, {2, 8}, {8, 4}, {8, 3}, {8, 2}};
@@ -64,8 +63,8 @@ double kld_of(const Study & study, PairBits pair) {
     return std::numeric_limits<double>::quiet_NaN();
 }
 
-// KLD of one side at so many bits in all layers above all 8 bits, by kCandidates; falls strictly.
-std::array<double, kCandidates.size()> curve_of(const Study & study, Side side) {
+// KLD of one side at so many bits in all layers above all 8 bits, by kCodeWidths; falls strictly.
+std::array<double, kCodeWidths.size()> curve_of(const Study & study, Side side) {
     const double base = kld_of(study, {8, 8});
     const auto above  = [&](int bits) { return kld_of(study, side == Side::key ? PairBits{bits, 8} : PairBits{8, bits}) - base; };
     // Noise must not make fewer bits look as good as more.
@@ -88,7 +87,7 @@ std::vector<double> shares_of(std::vector<double> increments, double noise) {
     return increments;
 }
 
-// K of all layers, then V of all layers; choices by kCandidates.
+// K of all layers, then V of all layers; choices by kCodeWidths.
 std::vector<KnapsackItem> items_of(const Study & study) {
     std::vector<KnapsackItem> items;
     for (const Side side : {Side::key, Side::value}) {
@@ -97,8 +96,8 @@ std::vector<KnapsackItem> items_of(const Study & study) {
         for (const double share :
              shares_of(side == Side::key ? study.increments->k : study.increments->v, study.increments->noise)) {
             KnapsackItem item;
-            for (size_t i = 0; i < kCandidates.size(); ++i) {
-                const Format f = mode_format(study.mode, side, kCandidates[i], dim);
+            for (size_t i = 0; i < kCodeWidths.size(); ++i) {
+                const Format f = mode_format(study.mode, side, kCodeWidths[i], dim);
                 item.bytes.push_back(
                     tensor_bytes(f, side, study.model.n_kv_heads, dim, static_cast<uint64_t>(study.at_tokens), 1, {}));
                 item.cost.push_back(share * curve[i]);
@@ -114,7 +113,7 @@ std::vector<PairBits> pairs_at(const Knapsack & front, size_t i) {
     std::vector<PairBits>  pairs;
     for (size_t l = 0; l < chosen.size() / 2; ++l) {
         pairs.push_back(
-            {kCandidates[static_cast<size_t>(chosen[l])], kCandidates[static_cast<size_t>(chosen[l + chosen.size() / 2])]});
+            {kCodeWidths[static_cast<size_t>(chosen[l])], kCodeWidths[static_cast<size_t>(chosen[l + chosen.size() / 2])]});
     }
     return pairs;
 }

@@ -1,4 +1,4 @@
-#include "kvt/ggml_plugin/head_rows.h"
+#include "kvt/kernels/transform_rows.h"
 
 #include <cmath>
 
@@ -6,7 +6,7 @@
 
 #include "support/inputs.h"
 
-namespace kvt::plugin {
+namespace kvt {
 namespace {
 
 constexpr int kDim = 40, kStride = 48, kRows = 3;
@@ -25,10 +25,10 @@ PackedTransform example(Rotation rotation) {
     return *pack_transform(t, kDim);
 }
 
-class HeadRows : public testing::TestWithParam<Isa> {};
+class TransformRows : public testing::TestWithParam<Isa> {};
 
 // A row at a time by quant/transform.h is the specification.
-TEST_P(HeadRows, AreTransformedLikeSingleRows) {
+TEST_P(TransformRows, AreTransformedLikeSingleRows) {
     for (const Rotation rotation : {Rotation::none, Rotation::hadamard, Rotation::dense}) {
         const PackedTransform t  = example(rotation);
         const auto            in = test::make_values(test::Shape::normal, kRows, kStride, 4);
@@ -36,7 +36,7 @@ TEST_P(HeadRows, AreTransformedLikeSingleRows) {
         for (size_t i = 0; i < q.size(); ++i) q[i] = i % kStride < kDim ? q[i] : 0.0f;
         const float weights[kRows] = {1, 0, 0.25f};  // a learned sink took the rest
         transform_queries(*kernel_table(GetParam()), &t, kRows, q.data(), logits.data());
-        restore_outputs(*kernel_table(GetParam()), &t, kRows, weights, o.data());
+        restore_rows(*kernel_table(GetParam()), &t, kRows, weights, o.data());
         for (int r = 0; r < kRows; ++r) {
             const float * from = &in[static_cast<size_t>(r * kStride)];
             query_row(t, from, row.data());
@@ -48,21 +48,37 @@ TEST_P(HeadRows, AreTransformedLikeSingleRows) {
             for (int d = 0; d < kDim; ++d)
                 EXPECT_EQ(o[static_cast<size_t>(r * kStride + d)], row[static_cast<size_t>(d)]) << r << " " << d;
         }
+        // What is stored, and read again.
+        std::vector<float> x = in;
+        for (const auto one : {transform_row, restore_row}) {
+            const std::vector<float> before = x;
+            if (one == transform_row) {
+                transform_rows(*kernel_table(GetParam()), &t, kRows, x.data());
+            } else {
+                restore_rows(*kernel_table(GetParam()), &t, kRows, nullptr, x.data());
+            }
+            for (int r = 0; r < kRows; ++r) {
+                one(t, &before[static_cast<size_t>(r * kStride)], row.data());
+                for (int d = 0; d < kDim; ++d)
+                    EXPECT_EQ(x[static_cast<size_t>(r * kStride + d)], row[static_cast<size_t>(d)]) << r << " " << d;
+            }
+        }
     }
 }
 
-TEST_P(HeadRows, WithoutATransformNothingHappens) {
+TEST_P(TransformRows, WithoutATransformNothingHappens) {
     const auto         in             = test::make_values(test::Shape::normal, kRows, kStride, 5);
     std::vector<float> x              = in, logits(kRows, 7.0f);
     const float        weights[kRows] = {1, 1, 1};
+    transform_rows(*kernel_table(GetParam()), nullptr, kRows, x.data());
     transform_queries(*kernel_table(GetParam()), nullptr, kRows, x.data(), logits.data());
-    restore_outputs(*kernel_table(GetParam()), nullptr, kRows, weights, x.data());
+    restore_rows(*kernel_table(GetParam()), nullptr, kRows, weights, x.data());
     EXPECT_EQ(x, in);
     EXPECT_EQ(logits, std::vector<float>(kRows, 7.0f));
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, HeadRows, testing::ValuesIn(available_isas()),
+INSTANTIATE_TEST_SUITE_P(Isa, TransformRows, testing::ValuesIn(available_isas()),
                          [](const auto & test_case) { return std::string(isa_name(test_case.param)); });
 
 }  // namespace
-}  // namespace kvt::plugin
+}  // namespace kvt
