@@ -84,16 +84,8 @@ bool has_sink_mark(uint64_t signature, int n, const f16_t * row) {
 
 void TensorCache::save_row(int64_t cell, uint64_t signature, std::span<uint8_t> out) {
     const int64_t stream = cell / shape_.n_cells, index = cell % shape_.n_cells;
-    const auto    n_heads = static_cast<size_t>(shape_.n_heads), head_dim = static_cast<size_t>(shape_.head_dim);
-    if (!saves_packed(packed_, shape_.n_heads)) {
-        saved_.resize(n_heads * head_dim);
-        read_cell(cell, saved_.data());
-        for (size_t i = 0; i < saved_.size(); ++i) {
-            const f16_t half = f32_to_f16(saved_[i]);
-            std::memcpy(&out[i * sizeof half], &half, sizeof half);
-        }
-        return;
-    }
+    const auto    head_dim = static_cast<size_t>(shape_.head_dim);
+    if (!saves_packed(packed_, shape_.n_heads)) return read_cell_f16(cell, out);
     std::memset(out.data(), 0, out.size());
     const int sink = n_sinks_ > 0 ? sinks_[static_cast<size_t>(stream)].slot_of(index) : -1;
     if (sink < 0) put_header(signature, out.data());

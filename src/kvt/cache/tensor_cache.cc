@@ -196,6 +196,15 @@ void TensorCache::read_cell(int64_t cell, float * row) const {
     }
 }
 
+void TensorCache::read_cell_f16(int64_t cell, std::span<uint8_t> row) {
+    saved_.resize(row.size() / sizeof(f16_t));
+    read_cell(cell, saved_.data());
+    for (size_t i = 0; i < saved_.size(); ++i) {
+        const f16_t half = f32_to_f16(saved_[i]);
+        std::memcpy(&row[i * sizeof half], &half, sizeof half);
+    }
+}
+
 void TensorCache::clear() {
     std::memset(memory_, 0,
                 tensor_bytes(shape_.format, shape_.side, shape_.n_heads, shape_.head_dim, static_cast<uint64_t>(shape_.n_cells),

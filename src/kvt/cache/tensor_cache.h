@@ -65,6 +65,9 @@ public:
     // Decodes one cell.   row  [n_heads * head_dim] f32
     void read_cell(int64_t cell, float * row) const;
 
+    // The same as 16-bit floats.   row  [n_heads * head_dim * 2] bytes
+    void read_cell_f16(int64_t cell, std::span<uint8_t> row);
+
     // One row of a saved state, n_heads * head_dim * 2 bytes (cache/saved_row.h).
     void   save_row(int64_t cell, uint64_t signature, std::span<uint8_t> out);
     Loaded load_row(int64_t cell, uint64_t signature, std::span<const uint8_t> in);
@@ -118,7 +121,7 @@ private:
         std::vector<TokenPlace> places;
     };
     std::vector<HeadScratch> scratch_;
-    std::vector<float>       saved_;  // a row of a saved state
+    std::vector<float>       saved_;  // a row on its way to or from 16-bit floats
 };
 
 }  // namespace kvt

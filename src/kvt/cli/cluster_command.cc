@@ -17,8 +17,8 @@ struct Options {
 };
 
 Result<int> run_cluster(const Options & o) {
-    KVT_TRY(const SensitivityTable table, read_artefact(o.sensitivity, parse_sensitivity));
-    KVT_TRY(const CandidateSets sets, read_artefact(o.candidates, parse_candidates));
+    KVT_TRY(const SensitivityTable table, read_record_file(o.sensitivity, parse_sensitivity));
+    KVT_TRY(const CandidateSets sets, read_record_file(o.candidates, parse_candidates));
     KVT_TRY(const LayerGroups groups, cluster(table, sets, o.eps));
     KVT_CHECK_OK(write_output(o.output, write_record(groups)));
     fmt::print("{}", o.json ? write_record(groups) : groups_text(groups));

@@ -20,13 +20,8 @@ Result<PrecisionPlan> from_short_form(const std::string & text, const std::optio
     }
     PrecisionPlan plan = uniform_plan(*model, form.mode, form.pair.k, form.pair.v);
     if (plan.layers.empty()) return Error{fmt::format("the model \"{}\" has no layers", model->name)};
-    const LayerPlan & layer = plan.layers.front();
-    for (const Side side : {Side::key, Side::value}) {
-        const Status status =
-            check_format(side == Side::key ? layer.k : layer.v, side, side == Side::key ? model->head_dim_k : model->head_dim_v);
-        if (!status)
-            return Error{fmt::format("\"{}\" does not fit the model \"{}\": {}", text, model->name, status.error().message)};
-    }
+    if (const Status status = check_formats(plan.layers.front(), *model); !status)
+        return Error{fmt::format("\"{}\" does not fit the model \"{}\": {}", text, model->name, status.error().message)};
     if (plan.transforms.empty() || !calibration) return plan;
     if (calibration->empty())
         return Error{

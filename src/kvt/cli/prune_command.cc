@@ -16,7 +16,7 @@ struct Options {
 };
 
 Result<int> run_prune(const Options & o) {
-    KVT_TRY(const SensitivityTable table, read_artefact(o.sensitivity, parse_sensitivity));
+    KVT_TRY(const SensitivityTable table, read_record_file(o.sensitivity, parse_sensitivity));
     const CandidateSets sets = prune(table);
     KVT_CHECK_OK(write_output(o.output, write_record(sets)));
     fmt::print("{}", o.json ? write_record(sets) : candidates_text(sets));

@@ -11,7 +11,7 @@ namespace kvt::cli {
 namespace {
 
 Result<int> run_search_command(const StageOptions & o, const std::string & groups_path) {
-    KVT_TRY(const LayerGroups groups, read_artefact(groups_path, parse_groups));
+    KVT_TRY(const LayerGroups groups, read_record_file(groups_path, parse_groups));
     KVT_TRY(const ScoringText text, search_text(o));
     KVT_TRY(const auto model, open_stage_model(o));
     TerminalProgress progress;

@@ -47,27 +47,7 @@ Result<ProfileStage>                 profile_inputs(const StageOptions & o);
 Result<ScoringText>                  search_text(const StageOptions & o);
 Result<ScoringText>                  check_text(const StageOptions & o);
 
-// Reads an artefact of another stage; the error names the file.
-template <class Record>
-Result<Record> read_artefact(const std::string & path, Result<Record> (*parse)(std::string_view));
-
 // Writes to `path` if it is not empty. Errors: cannot write.
 Status write_output(const std::string & path, const std::string & text);
-
-}  // namespace kvt::cli
-
-// --- Implementation ---
-
-#include "kvt/base/file_io.h"
-
-namespace kvt::cli {
-
-template <class Record>
-Result<Record> read_artefact(const std::string & path, Result<Record> (*parse)(std::string_view)) {
-    KVT_TRY(const std::string text, read_file(path));
-    auto record = parse(text);
-    if (!record.ok()) return Error{path + ": " + record.error().message};
-    return std::move(*record);
-}
 
 }  // namespace kvt::cli

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "kvt/cli/table.h"
+#include "kvt/report/study_text.h"
 #include "kvt/tuner/cluster/cluster.h"
 
 namespace kvt::cli {
@@ -86,12 +87,7 @@ std::string held_out_text(const HeldOutCheck & check) {
 }
 
 std::string plan_strip(const std::vector<PairBits> & pairs) {
-    const auto  symbol = [](int bits) { return bits == 16 ? 'f' : static_cast<char>('0' + bits); };
-    std::string k, v;
-    for (const PairBits & p : pairs) {
-        k += symbol(p.k);
-        v += symbol(p.v);
-    }
+    const auto [k, v] = bits_by_layer(pairs);
     return fmt::format("  K bits by layer  {}\n  V bits by layer  {}\n", k, v);
 }
 

@@ -96,6 +96,18 @@ Status for_each_row(const cache_tensor & t, size_t offset, size_t size, const Fn
     return ok_status();
 }
 
+// Copies bytes offset .. offset+size of the rows that `read` makes of cells, to `out`.
+template <class Read>
+Status copy_rows(const cache_tensor & t, size_t offset, size_t size, void * out, const Read & read) {
+    std::vector<uint8_t> row(static_cast<size_t>(t.n_embd) * sizeof(f16_t));
+    auto *               to = static_cast<uint8_t *>(out);
+    return for_each_row(t, offset, size, [&](int64_t cell, size_t first, size_t n) {
+        read(cell, row);
+        std::memcpy(to, row.data() + first, n);
+        to += n;
+    });
+}
+
 }  // namespace
 
 std::optional<cache_name> parse_cache_name(std::string_view name) {
@@ -165,25 +177,13 @@ Status cache_tensor::learn_head_dim(int head_dim) {
 }
 
 Status cache_tensor::get_f16(size_t offset, size_t size, void * out) {
-    std::vector<float> row(static_cast<size_t>(n_embd));
-    std::vector<f16_t> half(row.size());
-    auto *             to = static_cast<uint8_t *>(out);
-    return for_each_row(*this, offset, size, [&](int64_t cell, size_t first, size_t n) {
-        cache->read_cell(cell, row.data());
-        std::transform(row.begin(), row.end(), half.begin(), f32_to_f16);
-        std::memcpy(to, reinterpret_cast<const uint8_t *>(half.data()) + first, n);
-        to += n;
-    });
+    return copy_rows(*this, offset, size, out, [&](int64_t cell, std::span<uint8_t> row) { cache->read_cell_f16(cell, row); });
 }
 
 Status cache_tensor::save(size_t offset, size_t size, void * out) {
-    std::vector<uint8_t> row(static_cast<size_t>(n_embd) * sizeof(f16_t));
-    auto *               to = static_cast<uint8_t *>(out);
-    return for_each_row(*this, offset, size, [&](int64_t cell, size_t first, size_t n) {
+    return copy_rows(*this, offset, size, out, [&](int64_t cell, std::span<uint8_t> row) {
         cache->save_row(cell, signature, row);
         if (unusable.contains(cell)) put_header(~signature, row.data());  // so that nobody takes it back
-        std::memcpy(to, row.data() + first, n);
-        to += n;
     });
 }
 

@@ -61,17 +61,22 @@ Result<std::shared_ptr<const Tensors>> load_calibration(const CalibrationRef & r
     return std::make_shared<const Tensors>(std::move(file->tensors));
 }
 
+Result<CalibrationRef> calibration_ref(const std::string & path, std::string_view bytes, const Metadata & metadata) {
+    const std::filesystem::path place(path);
+    CalibrationRef ref{place.has_parent_path() ? place.parent_path().string() : ".", place.filename().string(), sha256_hex(bytes),
+                       0};
+    const auto     found = metadata.find(kPositionsKey);
+    if (found != metadata.end())
+        std::from_chars(found->second.data(), found->second.data() + found->second.size(), ref.positions);
+    if (ref.positions < 1) return Error{fmt::format("\"{}\" is not a calibration file: make one with kvtuner calibrate", path)};
+    return ref;
+}
+
 Result<CalibrationRef> describe_calibration(const std::string & path, std::string_view model_sha256) {
     KVT_TRY(const std::string bytes, read_file(path));
     auto file = parse_safetensors(bytes);
     if (!file.ok()) return Error{fmt::format("calibration file \"{}\": {}", path, file.error().message)};
-    const std::filesystem::path place(path);
-    CalibrationRef ref{place.has_parent_path() ? place.parent_path().string() : ".", place.filename().string(), sha256_hex(bytes),
-                       0};
-    const auto     found = file->metadata.find(kPositionsKey);
-    if (found != file->metadata.end())
-        std::from_chars(found->second.data(), found->second.data() + found->second.size(), ref.positions);
-    if (ref.positions < 1) return Error{fmt::format("\"{}\" is not a calibration file: make one with kvtuner calibrate", path)};
+    KVT_TRY(CalibrationRef ref, calibration_ref(path, bytes, file->metadata));
     const auto model = file->metadata.find(kModelKey);
     if (model != file->metadata.end() && !model_sha256.empty() && !model->second.empty() && model->second != model_sha256) {
         return Error{

@@ -24,6 +24,9 @@ namespace kvt {
 // Reads and checks the file that `ref` names in `ref.folder`. Errors: a file name with a folder in it, another hash, a bad file.
 Result<std::shared_ptr<const Tensors>> load_calibration(const CalibrationRef & ref);
 
+// What a plan says of the calibration file at `path`, whose content is known. Errors: the metadata is not a calibration's.
+Result<CalibrationRef> calibration_ref(const std::string & path, std::string_view bytes, const Metadata & metadata);
+
 // A calibration file to be used by a plan: its hash, and the positions it covers according to its metadata. Errors: unreadable,
 // not a calibration, made for another model than `model_sha256` (empty: not checked).
 Result<CalibrationRef> describe_calibration(const std::string & path, std::string_view model_sha256 = {});

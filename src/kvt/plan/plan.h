@@ -146,6 +146,12 @@ struct PairBits {
 // ("dense4" for 4-bit keys, "hadamard" for values) and keeps one sink token; its calibration is still to be filled in.
 PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<PairBits> & pairs);
 
+// The bits of each layer of a plan, in any mode.
+std::vector<PairBits> pairs_of(const PrecisionPlan & plan);
+
+// check_format() of both sides of a layer.
+Status check_formats(const LayerPlan & layer, const ModelInfo & model);
+
 // One pair for all n_layer layers. Provenance says method "uniform" and nothing else.
 PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits);
 

@@ -47,6 +47,17 @@ PrecisionPlan plan_of(const ModelInfo & model, Mode mode, const std::vector<Pair
     return plan;
 }
 
+std::vector<PairBits> pairs_of(const PrecisionPlan & plan) {
+    std::vector<PairBits> pairs;
+    for (const LayerPlan & layer : plan.layers) pairs.push_back({layer.k.bits, layer.v.bits});
+    return pairs;
+}
+
+Status check_formats(const LayerPlan & layer, const ModelInfo & model) {
+    KVT_CHECK_OK(check_format(layer.k, Side::key, model.head_dim_k));
+    return check_format(layer.v, Side::value, model.head_dim_v);
+}
+
 PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits) {
     PrecisionPlan plan     = plan_of(model, mode, std::vector<PairBits>(static_cast<size_t>(model.n_layer), {k_bits, v_bits}));
     plan.provenance.method = "uniform";

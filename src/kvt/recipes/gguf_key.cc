@@ -12,10 +12,9 @@ Result<Exported> write_gguf_key(const PrecisionPlan & plan, const ExportOptions 
         return Error{fmt::format("{}: the transforms of this plan are in a second file, which metadata cannot hold", kTarget)};
     Exported out;
     out.loss.target       = kTarget;
+    out.loss.layers       = layers_as_planned(plan);
     nlohmann::json k_bits = nlohmann::json::array(), v_bits = nlohmann::json::array(), layers = nlohmann::json::array();
     for (const LayerPlan & layer : plan.layers) {
-        const std::string name = format_name(layer.k) + "/" + format_name(layer.v);
-        out.loss.layers.push_back({{name, layer.k.bits, layer.v.bits, 0, 0}, LossClass::same});
         layers.push_back(layer.layer);
         k_bits.push_back(layer.k.bits);
         v_bits.push_back(layer.v.bits);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "kvt/recipes/exporters.h"
+#include "kvt/recipes/ggml_types.h"
 #include "kvt/recipes/mapping.h"
 #include "kvt/recipes/three_runs.h"
 
@@ -14,21 +15,13 @@ namespace {
 
 constexpr std::string_view kTarget = "ik";
 
-struct GgmlType {
-    const char * name;
-    int          bits;
-    double       stored;
-};
-// Ascending; blocks of 32 values with a 16-bit scale.
-constexpr GgmlType kTypes[]    = {{"q4_0", 4, 4.5}, {"q5_0", 5, 5.5}, {"q6_0", 6, 6.5}, {"q8_0", 8, 8.5}, {"f16", 16, 16}};
-constexpr int      kBlock      = 32;
-constexpr int      kVhadDims[] = {64, 128, 256};
+constexpr int kVhadDims[] = {64, 128, 256};
 
 int bits_of(const LayerPlan & layer, Side side) { return side == Side::key ? layer.k.bits : layer.v.bits; }
 
 int need_of(int bits) {
     int need = 0;
-    while (kTypes[need].bits < bits) need++;
+    while (kGgmlTypes[need].bits < bits) need++;
     return need;
 }
 
@@ -36,20 +29,20 @@ Runs runs_of(const PrecisionPlan & plan, Side side) {
     std::vector<int>    need(static_cast<size_t>(plan.model.n_layer), -1);  // layers without a cache may take any type
     std::vector<double> stored;
     for (const LayerPlan & layer : plan.layers) need[static_cast<size_t>(layer.layer)] = need_of(bits_of(layer, side));
-    for (const GgmlType & type : kTypes) stored.push_back(type.stored);
+    for (const GgmlType & type : kGgmlTypes) stored.push_back(type.stored);
     return fit_three_runs(need, stored);
 }
 
 // `last` is applied after `first`.
 const GgmlType & type_at(const Runs & runs, int layer, int n_layer) {
     const int need = layer >= n_layer - runs.last ? runs.last_need : layer < runs.first ? runs.first_need : runs.middle_need;
-    return kTypes[need];
+    return kGgmlTypes[need];
 }
 
 std::string flags_of(const Runs & runs, char side) {
-    std::string text = fmt::format("-ct{} {}", side, kTypes[runs.middle_need].name);
-    if (runs.first > 0) text += fmt::format(" -ct{}-first {},{}", side, kTypes[runs.first_need].name, runs.first);
-    if (runs.last > 0) text += fmt::format(" -ct{}-last {},{}", side, kTypes[runs.last_need].name, runs.last);
+    std::string text = fmt::format("-ct{} {}", side, kGgmlTypes[runs.middle_need].name);
+    if (runs.first > 0) text += fmt::format(" -ct{}-first {},{}", side, kGgmlTypes[runs.first_need].name, runs.first);
+    if (runs.last > 0) text += fmt::format(" -ct{}-last {},{}", side, kGgmlTypes[runs.last_need].name, runs.last);
     return text;
 }
 
@@ -73,7 +66,7 @@ Status refuse_changes(const PrecisionPlan & plan, const std::vector<WrittenLayer
     for (size_t i = layers.size(); i-- > 0;) {
         if (layers[i].loss != LossClass::changed) continue;
         at     = i;
-        narrow = plan.layers[i].k.bits < kTypes[0].bits || plan.layers[i].v.bits < kTypes[0].bits;
+        narrow = plan.layers[i].k.bits < kGgmlTypes[0].bits || plan.layers[i].v.bits < kGgmlTypes[0].bits;
         n++;
     }
     if (n == 0) return ok_status();
@@ -102,11 +95,11 @@ Result<Exported> write_ik_llama(const PrecisionPlan & plan, const ExportOptions 
     if (plan.model.arch.find("pangu") != std::string::npos)
         return Error{fmt::format("{}: the architecture \"{}\" ignores its per-layer flags", kTarget, plan.model.arch)};
     for (size_t i = 0; i < plan.layers.size(); ++i) {
-        const bool k_bad = plan.layers[i].k.bits != 16 && plan.model.head_dim_k % kBlock != 0;
-        const bool v_bad = plan.layers[i].v.bits != 16 && plan.model.head_dim_v % kBlock != 0;
+        const bool k_bad = plan.layers[i].k.bits != 16 && plan.model.head_dim_k % kGgmlBlock != 0;
+        const bool v_bad = plan.layers[i].v.bits != 16 && plan.model.head_dim_v % kGgmlBlock != 0;
         if (!k_bad && !v_bad) continue;
         return refusal(kTarget, plan, i,
-                       fmt::format("its types hold blocks of {} values, and head_dim is {}", kBlock,
+                       fmt::format("its types hold blocks of {} values, and head_dim is {}", kGgmlBlock,
                                    k_bad ? plan.model.head_dim_k : plan.model.head_dim_v),
                        plan.layers.size(), "");
     }

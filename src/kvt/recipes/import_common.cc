@@ -20,9 +20,7 @@ Result<Imported> plan_from_pairs(const ImportOptions & options, Mode mode, const
     out.plan                   = plan_of(m, mode, pairs);
     out.plan.provenance.method = method;
     for (const LayerPlan & layer : out.plan.layers) {
-        Status status = check_format(layer.k, Side::key, m.head_dim_k);
-        if (status) status = check_format(layer.v, Side::value, m.head_dim_v);
-        if (!status)
+        if (const Status status = check_formats(layer, m); !status)
             return Error{fmt::format("layer {} in mode {} does not fit the model \"{}\": {}", layer.layer, mode_name(mode),
                                      m.name, status.error().message)};
     }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "kvt/recipes/exporters.h"
+#include "kvt/recipes/ggml_types.h"
 #include "kvt/recipes/mapping.h"
 
 namespace kvt::recipes {
@@ -19,18 +20,19 @@ std::string shell_quoted(std::string_view text) {
     return out + "'";
 }
 
-struct StockType {
-    const char * name;
-    int          bits;
-    double       stored;
-};
-constexpr StockType kStock[] = {{"q4_0", 4, 4.5}, {"q5_0", 5, 5.5}, {"q8_0", 8, 8.5}, {"f16", 16, 16}};
-constexpr int       kBlock   = 32;
+std::vector<GgmlType> stock_by_width() {
+    std::vector<GgmlType> types;
+    for (const GgmlType & type : kGgmlTypes) {
+        if (type.stock) types.push_back(type);
+    }
+    return types;
+}
 
 std::vector<TargetType> stock_types() {
-    std::vector<TargetType> types;
-    for (const StockType & k : kStock) {
-        for (const StockType & v : kStock)
+    std::vector<TargetType>     types;
+    const std::vector<GgmlType> widths = stock_by_width();
+    for (const GgmlType & k : widths) {
+        for (const GgmlType & v : widths)
             types.push_back({fmt::format("-ctk {} -ctv {}", k.name, v.name), k.bits, v.bits, k.stored, v.stored});
     }
     return types;
@@ -41,10 +43,7 @@ std::vector<TargetType> stock_types() {
 Result<Exported> write_llama_cpp(const PrecisionPlan & plan, const ExportOptions & options) {
     Exported out;
     out.loss.target = "llama-cpp";
-    for (const LayerPlan & layer : plan.layers) {
-        const std::string name = format_name(layer.k) + "/" + format_name(layer.v);
-        out.loss.layers.push_back({{name, layer.k.bits, layer.v.bits, 0, 0}, LossClass::same});
-    }
+    out.loss.layers = layers_as_planned(plan);
     if (options.plan_path.empty()) return Error{"llama-cpp: needs a plan file (kvtuner plan make writes one)"};
     const std::string plugin = options.plugin_path.empty() ? "libggml-kvtuner.so" : options.plugin_path;
     const std::string model  = options.model_path.empty() ? "model.gguf" : options.model_path;
@@ -67,10 +66,10 @@ Result<Exported> write_llama_cpp_stock(const PrecisionPlan & plan, const ExportO
                                    pair_of(plan.layers[0])),
                        others.size(), "the target llama-cpp runs the plan as it is");
     const ModelInfo & m     = plan.model;
-    const bool        k_bad = plan.layers[0].k.bits != 16 && m.head_dim_k % kBlock != 0;
-    const bool        v_bad = plan.layers[0].v.bits != 16 && m.head_dim_v % kBlock != 0;
+    const bool        k_bad = plan.layers[0].k.bits != 16 && m.head_dim_k % kGgmlBlock != 0;
+    const bool        v_bad = plan.layers[0].v.bits != 16 && m.head_dim_v % kGgmlBlock != 0;
     if (k_bad || v_bad)
-        return Error{fmt::format("{}: its types hold blocks of {} values, and head_dim is {}", kTarget, kBlock,
+        return Error{fmt::format("{}: its types hold blocks of {} values, and head_dim is {}", kTarget, kGgmlBlock,
                                  k_bad ? m.head_dim_k : m.head_dim_v)};
     Exported out;
     out.loss.target = kTarget;

@@ -83,6 +83,14 @@ Result<std::vector<WrittenLayer>> map_layers(const PrecisionPlan & plan, std::st
     return written;
 }
 
+std::vector<WrittenLayer> layers_as_planned(const PrecisionPlan & plan) {
+    std::vector<WrittenLayer> layers;
+    for (const LayerPlan & layer : plan.layers)
+        layers.push_back(
+            {{format_name(layer.k) + "/" + format_name(layer.v), layer.k.bits, layer.v.bits, 0, 0}, LossClass::same});
+    return layers;
+}
+
 Result<std::vector<std::string>> dropped_details(const PrecisionPlan & plan, std::string_view target, Approx approx,
                                                  const Keeps & keeps) {
     std::vector<std::string> dropped;

@@ -26,6 +26,9 @@ std::optional<WrittenLayer> cover(const std::vector<TargetType> & types, const P
 Result<std::vector<WrittenLayer>> map_layers(const PrecisionPlan & plan, std::string_view target,
                                              const std::vector<TargetType> & types, Approx approx);
 
+// For targets that hold the plan itself: every layer under the names of its formats.
+std::vector<WrittenLayer> layers_as_planned(const PrecisionPlan & plan);
+
 // Sinks, residual window and transforms in words, less what the target keeps. Errors: anything at all, without Approx::raise.
 struct Keeps {
     bool residual = false, hadamard_k = false, hadamard_v = false;

@@ -1,10 +1,10 @@
-#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "kvt/report/report_data.h"
+#include "kvt/report/study_text.h"
 #include "kvt/report/text_files.h"
 
 namespace kvt {
@@ -32,27 +32,18 @@ std::string row(const std::vector<std::string> & cells, bool strong = false) {
 }
 
 std::string frontier(const Results & results) {
-    const Study &    study = results.study;
-    std::vector<int> shown = study.front;
-    for (int i = 0; i < static_cast<int>(study.evaluations.size()); ++i) {
-        const std::string & label = study.evaluations[static_cast<size_t>(i)].label;
-        const bool          front = std::find(study.front.begin(), study.front.end(), i) != study.front.end();
-        if (!front && ((!label.empty() && label != "KV16") || i == results.chosen)) shown.push_back(i);
-    }
-    const auto bits = [&](int i) { return study.evaluations[static_cast<size_t>(i)].effective_bits; };
-    std::stable_sort(shown.begin(), shown.end(), [&](int a, int b) { return bits(a) < bits(b); });
-    std::string text = fmt::format(
-        "## Frontier\n\n{} plans scored on {} chunks of {} tokens; noise floor {:.4f} nats; effective bits at {} tokens.\n\n"
-        "| plan | payload bits | effective bits | KLD | 95 % interval | |\n|---|---:|---:|---:|---|---|\n",
-        study.evaluations.size(), study.n_chunks, study.chunk_tokens, study.floor, study.at_tokens);
-    for (const int i : shown) {
-        const Evaluation & e     = study.evaluations[static_cast<size_t>(i)];
-        const bool         front = std::find(study.front.begin(), study.front.end(), i) != study.front.end();
+    const Study & study = results.study;
+    std::string   text  = fmt::format(
+           "## Frontier\n\n{} plans scored on {} chunks of {} tokens; noise floor {:.4f} nats; effective bits at {} tokens.\n\n"
+              "| plan | payload bits | effective bits | KLD | 95 % interval | |\n|---|---:|---:|---:|---|---|\n",
+           study.evaluations.size(), study.n_chunks, study.chunk_tokens, study.floor, study.at_tokens);
+    for (const int i : listed_evaluations(study, results.chosen)) {
+        const Evaluation & e = study.evaluations[static_cast<size_t>(i)];
         text += row({e.label.empty() ? "mixed" : plain(e.label), fmt::format("{:.2f}", e.payload_bits),
                      fmt::format("{:.2f}", e.effective_bits), fmt::format("{:.4f}", e.kld), interval(e.kld_ci_low, e.kld_ci_high),
-                     i == results.chosen ? "chosen"
-                     : front             ? "front"
-                                         : ""},
+                     i == results.chosen  ? "chosen"
+                     : on_front(study, i) ? "front"
+                                          : ""},
                     i == results.chosen);
     }
     return text + "\n";
@@ -61,11 +52,7 @@ std::string frontier(const Results & results) {
 std::string plan_by_layer(const Results & results) {
     const std::vector<PairBits> pairs = chosen_pairs(results);
     if (pairs.empty()) return "";
-    std::string k, v;
-    for (const PairBits & pair : pairs) {
-        k += pair.k == 16 ? "f" : fmt::format("{}", pair.k);
-        v += pair.v == 16 ? "f" : fmt::format("{}", pair.v);
-    }
+    const auto [k, v] = bits_by_layer(pairs);
     return fmt::format("## Plan by layer\n\nBits of each layer, f for 16.\n\n```\nK {}\nV {}\n```\n\n", k, v);
 }
 

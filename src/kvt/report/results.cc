@@ -11,10 +11,7 @@ namespace {
 template <class Record>
 Status read_optional(const std::string & path, Result<Record> (*parse)(std::string_view), std::optional<Record> & record) {
     if (!file_exists(path)) return ok_status();
-    KVT_TRY(const std::string text, read_file(path));
-    auto parsed = parse(text);
-    if (!parsed.ok()) return Error{path + ": " + parsed.error().message};
-    record = std::move(*parsed);
+    KVT_TRY(record, read_record_file(path, parse));
     return ok_status();
 }
 
@@ -23,12 +20,6 @@ Status check_model(const Study & study, const std::optional<Record> & record, co
     if (!record || record->model == study.model) return ok_status();
     return Error{fmt::format("{} is of the model \"{}\" ({:.12}), study.json of \"{}\" ({:.12}): the folder mixes two runs", path,
                              record->model.name, record->model.file_sha256, study.model.name, study.model.file_sha256)};
-}
-
-std::vector<PairBits> pairs_of(const PrecisionPlan & plan) {
-    std::vector<PairBits> pairs;
-    for (const LayerPlan & layer : plan.layers) pairs.push_back({layer.k.bits, layer.v.bits});
-    return pairs;
 }
 
 }  // namespace
@@ -43,10 +34,8 @@ Result<Results> read_results(const std::string & folder) {
     const auto at = [&](const char * name) { return folder + "/" + name; };
     if (!file_exists(at("study.json")))
         return Error{fmt::format("{} does not exist: give the folder that kvtuner tune -o wrote", at("study.json"))};
-    std::optional<Study> study;
-    KVT_CHECK_OK(read_optional(at("study.json"), parse_study, study));
     Results results;
-    results.study = std::move(*study);
+    KVT_TRY(results.study, read_record_file(at("study.json"), parse_study));
     KVT_CHECK_OK(read_optional(at("held_out.json"), parse_held_out, results.held_out));
     KVT_CHECK_OK(read_optional(at("plan.json"), parse_plan, results.plan));
     KVT_CHECK_OK(read_optional(at("sensitivity.json"), parse_sensitivity, results.sensitivity));

@@ -11,8 +11,6 @@ namespace {
 
 constexpr int kColumns = 64, kRows = 16;
 
-bool on_front(const Study & study, int i) { return std::find(study.front.begin(), study.front.end(), i) != study.front.end(); }
-
 std::string row_text(const Study & study, int i, int chosen) {
     const Evaluation & e        = study.evaluations[static_cast<size_t>(i)];
     const std::string  interval = std::isnan(e.kld_ci_low) ? "" : fmt::format("  [{:.4f}, {:.4f}]", e.kld_ci_low, e.kld_ci_high);
@@ -23,21 +21,35 @@ std::string row_text(const Study & study, int i, int chosen) {
 
 }  // namespace
 
-std::string study_text(const Study & study, int chosen) {
-    std::vector<int> shown = study.front;
+bool on_front(const Study & study, int i) { return std::find(study.front.begin(), study.front.end(), i) != study.front.end(); }
+
+std::vector<int> listed_evaluations(const Study & study, int chosen) {
+    std::vector<int> listed = study.front;
     for (int i = 0; i < static_cast<int>(study.evaluations.size()); ++i) {
         const std::string & label = study.evaluations[static_cast<size_t>(i)].label;
-        if (!label.empty() && label != "KV16" && !on_front(study, i)) shown.push_back(i);
+        if (!on_front(study, i) && ((!label.empty() && label != "KV16") || i == chosen)) listed.push_back(i);
     }
-    std::stable_sort(shown.begin(), shown.end(), [&](int a, int b) {
-        return study.evaluations[static_cast<size_t>(a)].effective_bits <
-               study.evaluations[static_cast<size_t>(b)].effective_bits;
-    });
+    const auto bits = [&](int i) { return study.evaluations[static_cast<size_t>(i)].effective_bits; };
+    std::stable_sort(listed.begin(), listed.end(), [&](int a, int b) { return bits(a) < bits(b); });
+    return listed;
+}
+
+BitStrips bits_by_layer(const std::vector<PairBits> & pairs) {
+    const auto symbol = [](int bits) { return bits == 16 ? 'f' : static_cast<char>('0' + bits); };
+    BitStrips  strips;
+    for (const PairBits & p : pairs) {
+        strips.k += symbol(p.k);
+        strips.v += symbol(p.v);
+    }
+    return strips;
+}
+
+std::string study_text(const Study & study, int chosen) {
     std::string text =
         fmt::format("{} plans scored on {} chunks of {} tokens; noise floor {:.4f} nats; effective bits at {} tokens\n",
                     study.evaluations.size(), study.n_chunks, study.chunk_tokens, study.floor, study.at_tokens);
     text += "    plan   payload bits effective bits       KLD\n";
-    for (const int i : shown) text += row_text(study, i, chosen);
+    for (const int i : listed_evaluations(study, chosen)) text += row_text(study, i, chosen);
     return text + "\n" + frontier_plot(study, chosen);
 }
 

@@ -2,12 +2,23 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "kvt/tuner/records.h"
 
 namespace kvt {
 
 // --- Interface ---
+
+// What a table of the frontier lists, by effective bits: the front, all uniform pairs and the chosen plan.
+std::vector<int> listed_evaluations(const Study & study, int chosen);
+bool             on_front(const Study & study, int evaluation);
+
+// Bits of K and of V by layer, one character each: "884f" and "4422", f for 16.
+struct BitStrips {
+    std::string k, v;
+};
+BitStrips bits_by_layer(const std::vector<PairBits> & pairs);
 
 // Front plans and all uniform pairs by bits, the chosen one marked, the noise floor stated; then frontier_plot().
 std::string study_text(const Study & study, int chosen);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -96,6 +97,18 @@ std::vector<Rival> rivals_of(const std::string & method) {
     return {{{8, 8}}, {{6, 6}}, {{6, 4}}, {{5, 5}}, {{5, 4}}, {{4, 4}}, {{8, 8}, true}, {{4, 4}, true}};
 }
 
+// The stored study of equal inputs, if there is one. `start` takes over its evaluations: the search goes through its own order
+// again, and those scored before are not scored twice.
+Result<std::optional<Study>> resume_study(Study & start, const std::string & path, Redo redo) {
+    Study stored;
+    if (redo == Redo::yes) return std::optional<Study>{};
+    KVT_TRY(const Artefact found, load_artefact<Study>(path, parse_study, start.inputs_sha256, stored));
+    if (found == Artefact::absent) return std::optional<Study>{};
+    start.evaluations = stored.evaluations;
+    start.floor       = stored.floor;
+    return std::optional<Study>{std::move(stored)};
+}
+
 // Runs a search whose plans are scored on `text`.
 template <class Search>
 Result<Study> scored_study(ModelRunner & runner, Study start, const ScoringText & text, const std::string & path,
@@ -158,21 +171,22 @@ Result<CalibrationRef> calibrate_stage(ModelRunner & runner, const CalibrateStag
         if (!stored.ok() || !stored->metadata.contains("inputs_sha256"))
             return Error{
                 fmt::format("{} exists and is not a calibration file: use --fresh to overwrite it, or another name", path)};
-        if (stored->metadata.at("inputs_sha256") == inputs) return describe_calibration(path);
+        if (stored->metadata.at("inputs_sha256") == inputs) return calibration_ref(path, bytes, stored->metadata);
         return Error{fmt::format(
             "{} was made from other inputs (model, text, tokens or positions): use --fresh to overwrite it, or another name",
             path)};
     }
     KVT_TRY(const auto moments, measure_moments(runner, tokens, positions, stage.n_threads, progress));
     SafetensorsFile file;
-    file.tensors  = design_transforms(moments);
-    file.metadata = {{std::string(kPositionsKey), std::to_string(positions)},
-                     {"inputs_sha256", inputs},
-                     {std::string(kModelKey), model.file_sha256},
-                     {"text_sha256", text_sha},
-                     {"tokens", std::to_string(tokens.size())}};
-    KVT_CHECK_OK(write_file_atomic(path, write_safetensors(file)));
-    return describe_calibration(path);
+    file.tensors            = design_transforms(moments);
+    file.metadata           = {{std::string(kPositionsKey), std::to_string(positions)},
+                               {"inputs_sha256", inputs},
+                               {std::string(kModelKey), model.file_sha256},
+                               {"text_sha256", text_sha},
+                               {"tokens", std::to_string(tokens.size())}};
+    const std::string bytes = write_safetensors(file);
+    KVT_CHECK_OK(write_file_atomic(path, bytes));
+    return calibration_ref(path, bytes, file.metadata);
 }
 
 Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
@@ -189,18 +203,10 @@ Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, con
     start.data_sha256   = sha256_hex(text.text);
     start.inputs_sha256 = hash_of({"study 1", start.model.file_sha256, write_record(groups), start.data_sha256,
                                    fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
-    if (redo == Redo::no) {
-        Study stored;
-        KVT_TRY(const Artefact found, load_artefact<Study>(path, parse_study, start.inputs_sha256, stored));
-        if (found == Artefact::usable) {
-            const bool same = stored.seed == options.seed && stored.population == options.population &&
-                              stored.generations == options.generations;
-            if (stored.complete && same) return stored;
-            // The order of evaluations is the order of this run: the cache answers for those scored before.
-            start.evaluations = stored.evaluations;
-            start.floor       = stored.floor;
-        }
-    }
+    KVT_TRY(auto stored, resume_study(start, path, redo));
+    const bool same = stored && stored->seed == options.seed && stored->population == options.population &&
+                      stored->generations == options.generations;
+    if (same && stored->complete) return std::move(*stored);
     return scored_study(runner, std::move(start), text, path, progress,
                         [&](Study study, Objective & objective, const SaveStudy & save) {
                             return run_search(std::move(study), objective, options, save, progress);
@@ -218,15 +224,7 @@ Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const Calibratio
     start.data_sha256   = sha256_hex(text.text);
     start.inputs_sha256 = hash_of({"allocation 2", start.model.file_sha256, std::string(mode_name(mode)), calibration.sha256,
                                    start.data_sha256, fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
-    if (redo == Redo::no) {
-        Study stored;
-        KVT_TRY(const Artefact found, load_artefact<Study>(path, parse_study, start.inputs_sha256, stored));
-        // Another budget asks for plans that a finished study lacks; those it has are not scored again.
-        if (found == Artefact::usable) {
-            start.evaluations = stored.evaluations;
-            start.floor       = stored.floor;
-        }
-    }
+    KVT_CHECK_OK(resume_study(start, path, redo));  // another budget may ask for plans that a finished study lacks
     return scored_study(runner, std::move(start), text, path, progress,
                         [&](Study study, Objective & objective, const SaveStudy & save) {
                             return run_allocation(std::move(study), objective, budget, save, progress);
@@ -253,14 +251,15 @@ Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, cons
         if (found.ok() && *found == Artefact::usable) return stored;
     }
     KldOptions options;
-    options.plans.push_back({"tuned", plan_of(study.model, study.mode, tuned.pairs)});
+    options.plans.push_back({"tuned", plan_of(study, tuned.pairs)});
     for (const Rival & rival : rivals_of(study.method)) {
-        const Mode mode = rival.kivi ? Mode::kivi : study.mode;
-        options.plans.push_back({(rival.kivi && study.mode != Mode::kivi ? "kivi:" : "") + pair_name(rival.pair.k, rival.pair.v),
-                                 uniform_plan(study.model, mode, rival.pair.k, rival.pair.v)});
-    }
-    for (NamedPlan & p : options.plans) {
-        if (!p.plan.transforms.empty()) p.plan.calibration = study.calibration;
+        const std::vector<PairBits> pairs(tuned.pairs.size(), rival.pair);
+        const std::string           name = pair_name(rival.pair.k, rival.pair.v);
+        if (rival.kivi && study.mode != Mode::kivi) {
+            options.plans.push_back({"kivi:" + name, plan_of(study.model, Mode::kivi, pairs)});
+        } else {
+            options.plans.push_back({name, plan_of(study, pairs)});
+        }
     }
     options.n_ctx      = text.chunk_tokens;
     options.max_chunks = text.max_chunks;
@@ -273,9 +272,7 @@ Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, cons
     check.n_tokens = record.n_tokens;
     for (const FloorResult & floor : record.floors) check.floor = std::max(check.floor, floor.mean);
     for (size_t i = 0; i < record.plans.size(); ++i) {
-        std::vector<PairBits> pairs;
-        for (const LayerPlan & layer : options.plans[i].plan.layers) pairs.push_back({layer.k.bits, layer.v.bits});
-        check.plans.push_back(checked(record.plans[i], options.plans[i].name, pairs));
+        check.plans.push_back(checked(record.plans[i], options.plans[i].name, pairs_of(options.plans[i].plan)));
     }
     KVT_CHECK_OK(write_file_atomic(path, write_record(check)));
     return check;
@@ -283,8 +280,7 @@ Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, cons
 
 PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check,
                             const std::string & profile_sha256, const std::string & tool_version) {
-    PrecisionPlan plan = plan_of(study.model, study.mode, study.evaluations[static_cast<size_t>(choice.evaluation)].pairs);
-    if (!plan.transforms.empty()) plan.calibration = study.calibration;
+    PrecisionPlan       plan  = plan_of(study, study.evaluations[static_cast<size_t>(choice.evaluation)].pairs);
     const CheckedPlan & tuned = check.plans.front();
     Measured            kld;
     kld.metric = "kld_mean";

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kvt/base/file_io.h"
 #include "kvt/base/result.h"
 #include "kvt/plan/plan.h"
 
@@ -105,6 +106,13 @@ struct Study {
     std::vector<int>          front;        // indices, ascending effective bits; the f16 floor ("KV16") is never in it
 };
 
+// The plan of one evaluation, with the study's calibration where it needs one.
+inline PrecisionPlan plan_of(const Study & study, const std::vector<PairBits> & pairs) {
+    PrecisionPlan plan = plan_of(study.model, study.mode, pairs);
+    if (!plan.transforms.empty()) plan.calibration = study.calibration;
+    return plan;
+}
+
 // A plan picked from a study, and the reason in one sentence.
 struct Choice {
     int         evaluation = -1;
@@ -130,6 +138,15 @@ struct HeldOutCheck {
     double                   floor    = 0;
     std::vector<CheckedPlan> plans;  // "tuned" first
 };
+
+// A record's file. Errors: unreadable, or those of `parse`; the message names the file.
+template <class Record>
+Result<Record> read_record_file(const std::string & path, Result<Record> (*parse)(std::string_view)) {
+    KVT_TRY(const std::string text, read_file(path));
+    auto record = parse(text);
+    if (!record.ok()) return Error{path + ": " + record.error().message};
+    return record;
+}
 
 // Writing is canonical: equal records give equal bytes. Reading is strict; each error names the JSON pointer of the value.
 std::string              write_record(const SensitivityTable &);

@@ -8,6 +8,7 @@
 
 #include "kvt/base/sha256.h"
 #include "support/calibrated.h"
+#include "support/logits.h"
 #include "support/tiny_model.h"
 
 namespace kvt {
@@ -16,10 +17,10 @@ namespace {
 using ::testing::AllOf;
 using testing::Calibration;
 using ::testing::HasSubstr;
+using testing::mean_distance;
+using testing::Rows;
 using testing::tiny_corpus;
 using testing::tiny_model;
-
-using Rows = std::vector<std::vector<float>>;
 
 const std::vector<Token> & corpus() {
     static const std::vector<Token> tokens = *tiny_model().tokenize(tiny_corpus(), AddSpecial::yes);
@@ -52,15 +53,6 @@ Rows run(const SessionOptions & options, int n_tokens, int batch) {
     auto session = tiny_model().open(options);
     EXPECT_TRUE(session.ok()) << session.error().message;
     return session.ok() ? run(**session, n_tokens, batch) : Rows{};
-}
-
-double mean_distance(const Rows & a, const Rows & b) {
-    double sum = 0, n = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-        for (size_t j = 0; j < a[i].size(); ++j)
-            sum += std::abs(static_cast<double>(a[i][j]) - static_cast<double>(b[i][j])), n += 1;
-    }
-    return sum / n;
 }
 
 std::string refusal(const PrecisionPlan & plan, int n_ctx = 512) {

@@ -6,16 +6,17 @@
 #include <gtest/gtest.h>
 
 #include "kvt/engine/llama/plugin.h"
+#include "support/logits.h"
 #include "support/tiny_model.h"
 
 namespace kvt {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::mean_distance;
+using testing::Rows;
 using testing::tiny_corpus;
 using testing::tiny_model;
-
-using Rows = std::vector<std::vector<float>>;
 
 std::vector<Token> corpus_tokens(size_t n) {
     auto tokens = tiny_model().tokenize(tiny_corpus(), AddSpecial::yes);
@@ -38,15 +39,6 @@ SessionOptions with_plan(Mode mode, int k, int v) {
     SessionOptions options;
     options.plan = uniform_plan(tiny_model().info(), mode, k, v);
     return options;
-}
-
-double mean_distance(const Rows & a, const Rows & b) {
-    double sum = 0, n = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-        for (size_t j = 0; j < a[i].size(); ++j)
-            sum += std::abs(static_cast<double>(a[i][j]) - static_cast<double>(b[i][j])), n += 1;
-    }
-    return sum / n;
 }
 
 TEST(PlanSession, FewerBitsAreFurtherFromTheReference) {

@@ -151,7 +151,7 @@ Status score_size(StudyState & state, const Knapsack & front, const Budget & bud
     const Study & study = state.study();
     const auto    fits  = [&](size_t i) {
         const auto          pairs = pairs_at(front, i);
-        const PrecisionPlan plan  = plan_of(study.model, study.mode, pairs);
+        const PrecisionPlan plan  = plan_of(study, pairs);
         return fits_size(study, pairs, plan_size(plan, static_cast<uint64_t>(study.at_tokens)).effective_bits, budget);
     };
     size_t low = 0, high = front.size();

@@ -29,7 +29,7 @@ std::vector<int> pareto_front(const std::vector<Evaluation> & evaluations) {
 bool fits_size(const Study & study, const std::vector<PairBits> & pairs, double effective_bits, const Budget & budget) {
     if (budget.max_bits && effective_bits > *budget.max_bits) return false;
     if (!budget.memory) return true;
-    const PrecisionPlan plan = plan_of(study.model, study.mode, pairs);
+    const PrecisionPlan plan = plan_of(study, pairs);
     return plan_size(plan, budget.memory->n_cells, budget.memory->n_streams).bytes <= budget.memory->bytes;
 }
 
@@ -46,7 +46,7 @@ std::string size_text(const Budget & budget) {
 std::string plan_text(const Study & study, const Evaluation & e, const Budget & budget) {
     const std::string bits = fmt::format("{:.4f} at {:.2f} effective bits", e.kld, e.effective_bits);
     if (!budget.memory) return bits;
-    const CacheSize size = plan_size(plan_of(study.model, study.mode, e.pairs), budget.memory->n_cells, budget.memory->n_streams);
+    const CacheSize size = plan_size(plan_of(study, e.pairs), budget.memory->n_cells, budget.memory->n_streams);
     return fmt::format("{}, {:.1f} MiB", bits, static_cast<double>(size.bytes) / (1 << 20));
 }
 

@@ -36,8 +36,7 @@ Result<int> StudyState::evaluate(const std::vector<PairBits> & pairs, const std:
         return found->second;
     }
     if (interrupted()) return Error{"interrupted: run the same command again to go on"};
-    PrecisionPlan plan = plan_of(study_.model, study_.mode, pairs);
-    if (!plan.transforms.empty()) plan.calibration = study_.calibration;
+    const PrecisionPlan plan = plan_of(study_, pairs);
     KVT_TRY(const ObjectiveScore score, objective_.score(plan));
     Evaluation e;
     e.choice         = choice;
