@@ -17,7 +17,7 @@ step "2/6 llama.cpp v0.5.0"
 llama=$("$kvt_root/scripts/llama_cpp.sh")
 say "$llama"
 step "3/6 kvtuner"
-build=$("$kvt_root/scripts/build.sh" release)
+build=$("$kvt_root/scripts/build.sh" release kvtuner ggml-kvtuner)
 step "4/6 model"
 model=$("$kvt_root/scripts/model.sh" "$@")
 say "$model"
