@@ -2,12 +2,23 @@
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto SSL)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(Threads REQUIRED)
 find_package(pagmo REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(yaml-cpp REQUIRED)
+
+# Debian's cpp-httplib is compiled with TLS, which changes the layout of its classes.
+find_path(KVT_HTTPLIB_INCLUDE httplib.h)
+find_library(KVT_HTTPLIB cpp-httplib)
+if(NOT KVT_HTTPLIB_INCLUDE OR NOT KVT_HTTPLIB)
+  message(FATAL_ERROR "cpp-httplib was not found: run scripts/deps.sh, which installs the Debian package libcpp-httplib-dev")
+endif()
+add_library(kvt_httplib INTERFACE)
+target_include_directories(kvt_httplib SYSTEM INTERFACE "${KVT_HTTPLIB_INCLUDE}")
+target_compile_definitions(kvt_httplib INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT)
+target_link_libraries(kvt_httplib INTERFACE "${KVT_HTTPLIB}" OpenSSL::SSL)
 
 # D3's modules for the page of kvtuner report, in the order in which they need each other, and the licence of each package.
 set(KVT_NODE_MODULES "/usr/share/nodejs" CACHE PATH "Folder of d3-scale/dist/d3-scale.min.js and its like")

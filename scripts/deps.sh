@@ -5,7 +5,7 @@
 
 packages=(
     g++ cmake ninja-build ccache git binutils                              # build
-    libpagmo-dev nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev libeigen3-dev libyaml-cpp-dev # libraries of the program
+    libpagmo-dev nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev libeigen3-dev libyaml-cpp-dev libcpp-httplib-dev # libraries of the program
     libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy     # tests, benchmarks, lint
     node-d3-axis node-d3-scale node-d3-selection                           # charts of kvtuner report
     python3 python3-pip python3-venv curl ca-certificates unzip util-linux # what the scripts use

@@ -22,15 +22,21 @@ public:
 
     TapRunner() : info_(model.info()) { info_.file_sha256 = std::string(64, 'a'); }  // as the engine fills it for a file
 
-    const ModelInfo &          info() const override { return info_; }
-    int                        n_vocab() const override { return model.n_vocab(); }
-    int                        n_q_heads() const override { return model.n_q_heads(); }
-    int                        n_ctx_train() const override { return model.n_ctx_train(); }
-    bool                       adds_bos() const override { return model.adds_bos(); }
-    Token                      bos() const override { return model.bos(); }
-    bool                       is_end_of_generation(Token t) const override { return model.is_end_of_generation(t); }
-    std::string                detokenize(std::span<const Token> t) const override { return model.detokenize(t); }
-    std::string                chat_prompt(std::string_view text) const override { return model.chat_prompt(text); }
+    const ModelInfo &   info() const override { return info_; }
+    int                 n_vocab() const override { return model.n_vocab(); }
+    int                 n_q_heads() const override { return model.n_q_heads(); }
+    int                 n_ctx_train() const override { return model.n_ctx_train(); }
+    bool                adds_bos() const override { return model.adds_bos(); }
+    Token               bos() const override { return model.bos(); }
+    bool                is_end_of_generation(Token t) const override { return model.is_end_of_generation(t); }
+    std::string         detokenize(std::span<const Token> t) const override { return model.detokenize(t); }
+    std::string         piece(Token t) const override { return model.piece(t); }
+    std::string         chat_template() const override { return model.chat_template(); }
+    Result<std::string> render_chat(std::span<const ChatTurn> turns, const std::string & form) const override {
+        return model.render_chat(turns, form);
+    }
+    Result<std::unique_ptr<SlotSession>> open_slots(const SlotOptions & options) override { return model.open_slots(options); }
+    std::string                          chat_prompt(std::string_view text) const override { return model.chat_prompt(text); }
     Result<std::vector<Token>> tokenize(std::string_view text, AddSpecial a) const override { return model.tokenize(text, a); }
 
     Result<std::unique_ptr<Session>> open(const SessionOptions & options) override {

@@ -27,13 +27,17 @@ void add_profile(Commands &);    // profile
 void add_prune(Commands &);      // prune
 void add_cluster(Commands &);    // cluster
 void add_search(Commands &);     // search
-void add_eval(Commands &);       // eval kld | eval ppl
+void add_eval(Commands &);       // eval kld | eval ppl, and the three below
 void add_plan(Commands &);       // plan show | plan check | plan make
 void add_export(Commands &);     // export
 void add_import(Commands &);     // import
 void add_report(Commands &);     // report
 void add_bench(Commands &);      // bench
 void add_doctor(Commands &);     // doctor
+
+void add_eval_task(CLI::App & eval, Commands &);       // eval TASK: options of `eval` itself
+void add_eval_agreement(CLI::App & eval, Commands &);  // eval agreement
+void add_eval_compare(CLI::App & eval, Commands &);    // eval compare
 
 void add_commands(Commands &);  // all of them, in the order of --help
 

@@ -1,4 +1,4 @@
-// kvtuner eval kld | ppl.
+// kvtuner eval kld | ppl, and the door to the other subcommands of eval.
 #include <memory>
 
 #include <fmt/format.h>
@@ -26,9 +26,10 @@ constexpr const char * kDefaultText   = "wikitext2/wiki.test.head.raw";
 struct Options {
     std::string              model, text, base, output, plugin, calibration;
     std::vector<std::string> plans;
-    int      n_ctx = 512, chunks = kDefaultChunks, n_batch = 512, n_ubatch = 512, threads = 0, resamples = kDefaultResamples;
-    uint64_t seed   = 1;
-    bool     decode = false, no_floors = false, force = false, json = false;
+    std::vector<int>         n_ctx{512};
+    int                      chunks = kDefaultChunks, n_batch = 512, n_ubatch = 512, threads = 0, resamples = kDefaultResamples;
+    uint64_t                 seed   = 1;
+    bool                     decode = false, no_floors = false, force = false, json = false;
 };
 
 // Copies of these files with other line ends or blank lines give other token counts (evaluation.md 1.1).
@@ -48,7 +49,6 @@ Result<KldOptions> kld_options(const Options & o, const ModelInfo & model) {
         k.plans.push_back({text, std::move(plan)});
     }
     k.tool_version = fmt::format("{} ({})", build_info::kVersion, build_info::kGitHash);
-    k.n_ctx        = o.n_ctx;
     k.max_chunks   = o.chunks;
     k.n_batch      = o.n_batch;
     k.n_ubatch     = o.n_ubatch;
@@ -86,14 +86,34 @@ Result<std::vector<Token>> load_tokens(const Options & o, const ModelRunner & mo
     return model.tokenize(text, AddSpecial::yes);
 }
 
+// One record, or an array of one for each context length.
 template <class Record>
-Result<int> hand_over(const Options & o, const Record & record, std::string (*as_text)(const Record &)) {
-    const std::string json = write_record(record);
+Result<int> hand_over(const Options & o, const std::vector<Record> & records, std::string (*as_text)(const Record &)) {
+    std::string json, text;
+    for (const Record & record : records) {
+        json += (json.empty() ? "" : ",\n") + write_record(record);
+        text += (text.empty() ? "" : "\n") + as_text(record);
+    }
+    if (records.size() > 1) json = "[\n" + json + "]\n";
     if (!o.output.empty()) {
         KVT_CHECK_OK(write_file_atomic(o.output, json));
     }
-    fmt::print("{}", o.json ? json : as_text(record));
+    fmt::print("{}", o.json ? json : text);
     return 0;
+}
+
+template <class Record>
+Result<int> measure(const Options & o, ModelRunner & model, KldOptions k, Progress & progress,
+                    Result<Record> (*evaluate)(ModelRunner &, std::span<const Token>, const KldOptions &, Progress &),
+                    std::string (*as_text)(const Record &)) {
+    KVT_TRY(const auto tokens, load_tokens(o, model, k));
+    std::vector<Record> records;
+    for (const int n_ctx : o.n_ctx) {
+        k.n_ctx = n_ctx;
+        KVT_TRY(Record record, evaluate(model, tokens, k, progress));
+        records.push_back(std::move(record));
+    }
+    return hand_over(o, records, as_text);
 }
 
 Result<int> eval_kld(const Options & o) {
@@ -106,12 +126,10 @@ Result<int> eval_kld(const Options & o) {
     if (!o.base.empty()) {
         KVT_TRY(KlBaseFile base, KlBaseFile::open(o.base));
         k.data_name = "tokens of the base file";
-        KVT_TRY(const KldRecord record, evaluate_kld_base(*model, base, k, progress));
-        return hand_over(o, record, kld_text);
+        KVT_TRY(KldRecord record, evaluate_kld_base(*model, base, k, progress));
+        return hand_over(o, std::vector{std::move(record)}, kld_text);
     }
-    KVT_TRY(const auto tokens, load_tokens(o, *model, k));
-    KVT_TRY(const KldRecord record, evaluate_kld(*model, tokens, k, progress));
-    return hand_over(o, record, kld_text);
+    return measure(o, *model, std::move(k), progress, evaluate_kld, kld_text);
 }
 
 Result<int> eval_ppl(const Options & o) {
@@ -119,9 +137,7 @@ Result<int> eval_ppl(const Options & o) {
             open_model(o.model, {o.plugin, o.plans.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
     KVT_TRY(KldOptions k, kld_options(o, model->info()));
     TerminalProgress progress;
-    KVT_TRY(const auto tokens, load_tokens(o, *model, k));
-    KVT_TRY(const PplRecord record, evaluate_ppl(*model, tokens, k, progress));
-    return hand_over(o, record, ppl_text);
+    return measure(o, *model, std::move(k), progress, evaluate_ppl, ppl_text);
 }
 
 void common_options(CLI::App * app, const std::shared_ptr<Options> & o) {
@@ -129,7 +145,11 @@ void common_options(CLI::App * app, const std::shared_ptr<Options> & o) {
     app->add_option("-p,--plan", o->plans, "Plan file, or kivi:K4V2, per-token:K8V4, rotated:KV4, f16; may be repeated");
     app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for plans such as rotated:KV4");
     app->add_option("--text", o->text, "Text file to measure on; default: the head of WikiText-2 test that comes with kvtuner");
-    app->add_option("-c,--ctx", o->n_ctx, "Tokens per chunk")->check(CLI::Range(4, 1 << 24))->capture_default_str();
+    app->add_option("-c,--ctx", o->n_ctx, "Tokens per chunk; several lengths as 512,4096")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->check(CLI::Range(4, 1 << 24))
+        ->capture_default_str();
     app->add_option("--chunks", o->chunks, "Chunks to measure, 0 for the whole text")
         ->check(CLI::Range(0, 1 << 24))
         ->capture_default_str();
@@ -155,10 +175,16 @@ void common_options(CLI::App * app, const std::shared_ptr<Options> & o) {
 void add_eval(Commands & commands) {
     auto       o    = std::make_shared<Options>();
     CLI::App * eval = commands.app.add_subcommand("eval", "Measure what a plan costs in quality");
-    eval->require_subcommand(1);
-    eval->footer(R"(Examples:
+    eval->require_subcommand(0, 1);
+    eval->footer(
+        R"(Without a subcommand, TASK is a benchmark: its items are answered under the stock f16 cache and under every plan, scored, and
+compared pair by pair. Answers go to records that an interrupted run goes on with.
+Examples:
+  kvtuner eval gsm8k -m model.gguf --plan tuned/plan.json --limit 100
+  kvtuner eval gsm8k --server http://127.0.0.1:8080 -m model.gguf --limit 100
   kvtuner eval kld -m model.gguf --plan tuned/plan.json --plan kivi:KV4
   kvtuner eval ppl -m model.gguf --plan per-token:K8V4 --text book.txt --chunks 0
+  kvtuner eval agreement -m model.gguf --plan tuned/plan.json
 )");
 
     CLI::App * kld = eval->add_subcommand("kld", "KL divergence from the f16 cache on the same tokens, beside its noise floor");
@@ -172,7 +198,7 @@ void add_eval(Commands & commands) {
 A plan "at the noise floor" cannot be told from another correct f16 kernel on these tokens.
 Examples:
   kvtuner eval kld -m model.gguf --plan kivi:KV8 --plan kivi:KV4 --plan kivi:K4V2
-  kvtuner eval kld -m model.gguf --plan tuned/plan.json --ctx 4096 --chunks 8 --json -o kld.json
+  kvtuner eval kld -m model.gguf --plan tuned/plan.json --ctx 512,4096 --chunks 8 --json -o kld.json
   kvtuner eval kld -m model.gguf --logits-base base.kld --plan tuned/plan.json
 )");
     kld->callback([&commands, o] { commands.action = [o] { return eval_kld(*o); }; });
@@ -184,6 +210,9 @@ Example:
   kvtuner eval ppl -m model.gguf --plan kivi:KV4 --chunks 32
 )");
     ppl->callback([&commands, o] { commands.action = [o] { return eval_ppl(*o); }; });
+    add_eval_agreement(*eval, commands);
+    add_eval_compare(*eval, commands);
+    add_eval_task(*eval, commands);
 }
 
 }  // namespace kvt::cli

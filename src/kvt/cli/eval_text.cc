@@ -33,6 +33,20 @@ std::string warnings_text(const std::vector<std::string> & warnings) {
     return out;
 }
 
+// Mean divergence by position in the context, a plan a row.
+std::string position_text(const KldRecord & r) {
+    if (r.plans.empty() || r.plans[0].by_position.empty()) return {};
+    std::vector<Table::Column> columns{{"KLD by position", Align::left}};
+    for (const PositionError & b : r.plans[0].by_position) columns.push_back({fmt::format("{}-{}", b.first, b.last)});
+    Table table(std::move(columns));
+    for (const PlanResult & p : r.plans) {
+        std::vector<std::string> cells{p.name};
+        for (const PositionError & b : p.by_position) cells.push_back(kld_number(b.kld));
+        table.row(std::move(cells));
+    }
+    return "\n" + table.text();
+}
+
 }  // namespace
 
 std::string kld_text(const KldRecord & r) {
@@ -72,7 +86,7 @@ std::string kld_text(const KldRecord & r) {
     }
     if (r.rule == KldRule::compat)
         out += "rule: compat (16-bit base file, terms above exp(-16) only), not to be compared with exact figures\n";
-    return out + warnings_text(r.warnings);
+    return out + position_text(r) + warnings_text(r.warnings);
 }
 
 std::string ppl_text(const PplRecord & r) {
@@ -85,6 +99,23 @@ std::string ppl_text(const PplRecord & r) {
     return table.text() +
            fmt::format("\n{}: {} tokens scored in {} chunks of {}, {} mode\n", r.data_name, r.n_tokens, r.n_chunks, r.n_ctx,
                        eval_mode_name(r.mode)) +
+           warnings_text(r.warnings);
+}
+
+std::string agreement_text(const AgreementRecord & r) {
+    Table table({{"plan", Align::left}, {"bits"}, {"eff.bits"}, {"median"}, {"mean"}, {"95 % of the mean"}, {"no difference"}});
+    for (const AgreementRow & row : r.rows) {
+        table.row({row.name, bits(row.payload_bits), bits(row.effective_bits), fmt::format("{:.0f}", row.median),
+                   fmt::format("{:.1f}", row.mean),
+                   row.interval ? fmt::format("{:.1f} .. {:.1f}", row.interval->low, row.interval->high) : "-",
+                   fmt::format("{:.1f} %", 100 * row.share_equal)});
+    }
+    return table.text() +
+           fmt::format(
+               "\ntokens before the first that differs from the stock f16 cache, of {} generated greedily after each of {} "
+               "prompts "
+               "({})\nthe first row is the noise floor\n",
+               r.n_tokens, r.n_prompts, r.data_name) +
            warnings_text(r.warnings);
 }
 

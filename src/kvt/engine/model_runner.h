@@ -65,6 +65,37 @@ public:
     virtual uint64_t kv_bytes() const = 0;  // bytes allocated for the cache
 };
 
+// Several sequences in one context, each with cells of its own, so that no format mixes them (blocks of a unified cache would).
+struct SlotOptions {
+    SessionOptions session;  // n_ctx: cells of one slot; no tap
+    int            n_slots = 1;
+};
+
+struct SlotToken {
+    int   slot  = 0;
+    Token token = 0;
+};
+
+class SlotSession {
+public:
+    virtual ~SlotSession()              = default;
+    virtual int  n_ctx() const          = 0;  // cells of one slot, at least as many as asked for
+    virtual int  length(int slot) const = 0;  // tokens it holds
+    virtual void clear(int slot)        = 0;
+    virtual void copy(int from, int to) = 0;  // `to` then holds what `from` holds, bit by bit
+    // Appends tokens to one slot, in calls of n_batch; logits as Session::decode. Errors: as there.
+    virtual Status feed(int slot, std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) = 0;
+    // One token for each of several slots (ascending, each once) in one call; on_logits is called with the slot. Errors: as feed.
+    virtual Status   step(std::span<const SlotToken> tokens, const LogitsFn & on_logits) = 0;
+    virtual uint64_t kv_bytes() const                                                    = 0;  // of all slots
+};
+
+// One turn of a conversation, for the chat template.
+struct ChatTurn {
+    std::string role;  // "system", "user", "assistant"
+    std::string text;
+};
+
 class ModelRunner {
 public:
     virtual ~ModelRunner()                                                               = default;
@@ -77,9 +108,15 @@ public:
     virtual bool                       is_end_of_generation(Token) const                 = 0;
     virtual Result<std::vector<Token>> tokenize(std::string_view text, AddSpecial) const = 0;
     virtual std::string                detokenize(std::span<const Token>) const          = 0;
+    virtual std::string                piece(Token) const = 0;  // its bytes as they follow others; empty for control tokens
     // The text of a user turn with the model's own chat template and the generation prompt; the text itself if it has none.
-    virtual std::string                      chat_prompt(std::string_view user_text) const = 0;
-    virtual Result<std::unique_ptr<Session>> open(const SessionOptions &)                  = 0;
+    virtual std::string chat_prompt(std::string_view user_text) const = 0;
+    virtual std::string chat_template() const                         = 0;  // as the file has it; empty if it has none
+    // Turns in a chat template and the generation prompt. `form` is a template's text or name; empty: the model's own.
+    // Errors: the model has none, or llama.cpp does not know it.
+    virtual Result<std::string>                  render_chat(std::span<const ChatTurn> turns, const std::string & form) const = 0;
+    virtual Result<std::unique_ptr<Session>>     open(const SessionOptions &)                                                 = 0;
+    virtual Result<std::unique_ptr<SlotSession>> open_slots(const SlotOptions &)                                              = 0;
 };
 
 }  // namespace kvt

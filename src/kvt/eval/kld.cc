@@ -95,6 +95,7 @@ Status add_plans(KldRecord & record, const std::vector<Lane> & lanes, const Lane
             r.effective_bits           = plan_size(plan, kSizeAtTokens).effective_bits;
         }
         KVT_TRY(r.stats, kld_stats(lane.scores, draws));
+        r.by_position = error_by_position(lane.scores, record.n_ctx / 2);
         if (floor != kNoLane) {
             r.above_floor = paired_difference(lane.scores, lanes[floor].scores, draws);
             r.at_floor    = r.above_floor->interval ? r.above_floor->interval->low <= 0 : r.above_floor->value <= 0;
@@ -177,6 +178,25 @@ Status check_batches(const KldOptions & o) {
 }
 
 }  // namespace
+
+std::vector<PositionError> error_by_position(std::span<const ChunkScores> chunks, int first_scored) {
+    const size_t               n      = chunks.empty() ? 0 : chunks[0].size();
+    const size_t               n_bins = std::min<size_t>(n, kPositionBins);
+    std::vector<PositionError> bins;
+    for (size_t b = 0; b < n_bins; ++b) {
+        const size_t  begin = b * n / n_bins, end = (b + 1) * n / n_bins;
+        PositionError bin{first_scored + static_cast<int>(begin), first_scored + static_cast<int>(end) - 1, 0, 0};
+        const double  share = 1.0 / (static_cast<double>(end - begin) * static_cast<double>(chunks.size()));
+        for (const ChunkScores & chunk : chunks) {
+            for (size_t i = begin; i < end; ++i) {
+                bin.kld += share * chunk[i].kld;
+                bin.same_top += chunk[i].same_top ? share : 0;
+            }
+        }
+        bins.push_back(bin);
+    }
+    return bins;
+}
 
 Result<KldRecord> evaluate_kld(ModelRunner & runner, std::span<const Token> tokens, const KldOptions & options,
                                Progress & progress) {

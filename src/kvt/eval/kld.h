@@ -44,15 +44,26 @@ struct KldOptions {
     std::vector<std::string> warnings;
 };
 
+// Error in a part of the context: scored positions first .. last of every chunk.
+struct PositionError {
+    int    first = 0, last = 0;
+    double kld = 0, same_top = 0;  // means
+};
+inline constexpr int kPositionBins = 8;  // equal parts of the scored positions
+
+// chunks[c][i] scores position first_scored + i. Fewer positions than bins: one bin each.
+std::vector<PositionError> error_by_position(std::span<const ChunkScores> chunks, int first_scored);
+
 struct PlanResult {
-    std::string             plan_sha256;  // of the canonical plan text; empty for the stock cache
-    std::string             name;
-    double                  payload_bits = 16, effective_bits = 16;
-    uint64_t                kv_bytes = 0;  // allocated for n_ctx cells
-    KldStats                stats;
-    std::optional<Estimate> above_floor;       // paired difference of mean KLD to the higher floor
-    std::optional<Estimate> above_first;       // ... to the first plan
-    bool                    at_floor = false;  // not distinguishable from the higher floor
+    std::string                plan_sha256;  // of the canonical plan text; empty for the stock cache
+    std::string                name;
+    double                     payload_bits = 16, effective_bits = 16;
+    uint64_t                   kv_bytes = 0;  // allocated for n_ctx cells
+    KldStats                   stats;
+    std::optional<Estimate>    above_floor;       // paired difference of mean KLD to the higher floor
+    std::optional<Estimate>    above_first;       // ... to the first plan
+    bool                       at_floor = false;  // not distinguishable from the higher floor
+    std::vector<PositionError> by_position;
 };
 
 struct FloorResult {

@@ -37,6 +37,13 @@ Json to_json(const KldStats & s) {
                 {"chunk_means", s.chunk_means}};
 }
 
+Json to_json(const std::vector<PositionError> & bins) {
+    Json all = Json::array();
+    for (const PositionError & b : bins)
+        all.push_back({{"first", b.first}, {"last", b.last}, {"kld", b.kld}, {"same_top_1", b.same_top}});
+    return all;
+}
+
 Json to_json(const PlanResult & p) {
     return Json{{"name", p.name},
                 {"plan_sha256", p.plan_sha256.empty() ? Json(nullptr) : Json(p.plan_sha256)},
@@ -46,7 +53,8 @@ Json to_json(const PlanResult & p) {
                 {"at_floor", p.at_floor},
                 {"above_floor", to_json(p.above_floor)},
                 {"above_first_plan", to_json(p.above_first)},
-                {"kld", to_json(p.stats)}};
+                {"kld", to_json(p.stats)},
+                {"by_position", to_json(p.by_position)}};
 }
 
 Json to_json(const FloorResult & f) {

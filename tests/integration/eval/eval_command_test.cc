@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -173,6 +174,126 @@ TEST(EvalCommand, BadInputIsOneMessageAndNoFile) {
     EXPECT_EQ(kvtuner({"eval"}).code, 2);
     EXPECT_FALSE(std::ifstream(record).good());
     for (const auto & path : {empty, brief, garbage}) ::unlink(path.c_str());
+}
+
+TEST(EvalCommand, SeveralContextsAndErrorByPosition) {
+    const auto both = kvtuner({"eval", "kld", "-m", kModel, "--text", kText, "-t", "1", "-p", "kivi:KV4", "--ctx", "64,128",
+                               "--chunks", "9", "--no-floors", "--json"});
+    ASSERT_EQ(both.code, 0) << both.err;
+    const auto records = nlohmann::json::parse(both.out);
+    ASSERT_EQ(records.size(), 2u);
+    EXPECT_EQ(records[0]["settings"]["n_ctx"], 64);
+    EXPECT_EQ(records[1]["settings"]["n_ctx"], 128);
+    const auto bins = records[1]["plans"][0]["by_position"];
+    ASSERT_EQ(bins.size(), 8u);
+    EXPECT_EQ(bins[0]["first"], 64);
+    EXPECT_EQ(bins[7]["last"], 126);
+    double sum = 0;
+    for (const auto & bin : bins) sum += bin["kld"].get<double>() * (bin["last"].get<int>() - bin["first"].get<int>() + 1);
+    EXPECT_NEAR(sum / 63, records[1]["plans"][0]["kld"]["mean"]["value"].get<double>(), 1e-9);
+    const auto text = kvtuner({"eval", "kld", "-m", kModel, "--text", kText, "-t", "1", "-p", "kivi:KV4", "--ctx", "64,128",
+                               "--chunks", "9", "--no-floors", "--decode"});
+    EXPECT_THAT(text.out, AllOf(HasSubstr("chunks of 64, decode mode"), HasSubstr("chunks of 128, decode mode"),
+                                HasSubstr("KLD by position"), HasSubstr("64-70")));
+}
+
+TEST(EvalCommand, Agreement) {
+    const std::string prompts = temp("prompts.txt"), file = temp("agreement.json");
+    std::ofstream(prompts) << "Once upon a time\n\nTom had a red car that\n";
+    const std::vector<std::string> run{"eval", "agreement", "-m", kModel, "-t", "1", "-p", "kivi:KV2", "-l", "32", "-n", "8"};
+    auto                           more = run;
+    more.insert(more.end(), {"--prompt-tokens", "16", "-o", file});
+    const auto text = kvtuner(more);
+    ASSERT_EQ(text.code, 0) << text.err;
+    EXPECT_THAT(text.out, AllOf(HasSubstr("f16 (plugin)"), HasSubstr("kivi:KV2"),
+                                HasSubstr("32 generated greedily after each of 8 prompts")));
+    const auto record = nlohmann::json::parse(slurp(file));
+    EXPECT_EQ(record["plans"][0]["share_equal"], 1.0) << "the floor on an f32 model";
+    EXPECT_LT(record["plans"][1]["mean"], 32);
+    more = run;
+    more.insert(more.end(), {"--prompts", prompts, "--json"});
+    const auto json = kvtuner(more);
+    ASSERT_EQ(json.code, 0) << json.err;
+    EXPECT_EQ(nlohmann::json::parse(json.out)["settings"]["n_prompts"], 2);
+    EXPECT_THAT(json.out, HasSubstr("holds 2 prompts, fewer than the 8 asked for"));
+    EXPECT_THAT(json.err, Not(HasSubstr("KVT:"))) << "the plugin has nothing to say about reference sessions";
+    EXPECT_THAT(kvtuner({"eval", "agreement", "-m", kModel, "-p", "kivi:KV2", "-l", "4000"}).err,
+                HasSubstr("the model was trained on"));
+    for (const auto & path : {prompts, file}) ::unlink(path.c_str());
+}
+
+// A record as kvtuner writes it, with one item that is right where `right` says so.
+std::string record_text(const std::string & plan, const std::string & right) {
+    using Json = nlohmann::ordered_json;
+    std::string text =
+        Json{{"schema", "kvtuner.eval.task"}, {"schema_version", 1}, {"task", "fake"}, {"plan", {{"name", plan}}}}.dump() + "\n";
+    for (size_t i = 0; i < right.size(); ++i) {
+        const bool ok = right[i] == '1';
+        text += Json{{"item", std::to_string(i)},
+                     {"sample", 0},
+                     {"seed", 1},
+                     {"prompt_tokens", 5},
+                     {"new_tokens", 3},
+                     {"finish", "eog"},
+                     {"prompt_sha256", "p"},
+                     {"response", ok ? "yes" : "no"},
+                     {"extracted", ok ? "yes" : "no"},
+                     {"rule", "all"},
+                     {"gold", "yes"},
+                     {"scores", {{"exact", ok ? 1.0 : 0.0}}},
+                     {"flags", Json::array()},
+                     {"error", ""},
+                     {"prefill_seconds", 0.1},
+                     {"decode_seconds", 0.2}}
+                    .dump() +
+                "\n";
+    }
+    return text + Json{{"summary", {{"n_items", right.size()}, {"scores", {{"exact", {{"mean", 0.5}, {"se", 0.1}}}}}}}}.dump() +
+           "\n";
+}
+
+TEST(EvalCommand, CompareTwoRecords) {
+    const std::string a = temp("a.jsonl"), b = temp("b.jsonl"), c = temp("c.jsonl");
+    std::ofstream(a) << record_text("f16 (stock)", "111100");
+    std::ofstream(b) << record_text("kivi:KV2", "110001");
+    std::ofstream(c) << record_text("kivi:KV4", "11110");
+    const auto text = kvtuner({"eval", "compare", a, b});
+    ASSERT_EQ(text.code, 0) << text.err;
+    EXPECT_THAT(text.out, AllOf(HasSubstr("difference -16.67 points"), HasSubstr("right only in the reference 2, only here 1"),
+                                HasSubstr("3 answers changed their verdict")));
+    const auto json = kvtuner({"eval", "compare", a, b, "--json", "--margin", "99"});
+    ASSERT_EQ(json.code, 0) << json.err;
+    const auto comparison = nlohmann::json::parse(json.out);
+    EXPECT_EQ(comparison["schema"], "kvtuner.eval.comparison");
+    EXPECT_EQ(comparison["scores"]["exact"]["equivalent"], true);
+    EXPECT_EQ(comparison["flips"].size(), 3u);
+    const auto unequal = kvtuner({"eval", "compare", a, c});
+    EXPECT_EQ(unequal.code, 1);
+    EXPECT_THAT(unequal.err, HasSubstr("lacks item 5"));
+    EXPECT_THAT(kvtuner({"eval", "compare", a, kText}).err, HasSubstr("line 1"));
+    EXPECT_EQ(kvtuner({"eval", "compare", a}).code, 2);
+    for (const auto & path : {a, b, c}) ::unlink(path.c_str());
+}
+
+TEST(EvalCommand, TasksThatCannotRun) {
+    const auto refused = [](std::vector<std::string> more) {
+        std::vector<std::string> all{"eval", "nosuchtask"};
+        all.insert(all.end(), more.begin(), more.end());
+        const auto o = kvtuner(all);
+        EXPECT_EQ(o.code, 1) << o.out;
+        EXPECT_EQ(o.out, "");
+        return o.err;
+    };
+    EXPECT_THAT(refused({"-m", kModel}), HasSubstr("nosuchtask"));
+    EXPECT_THAT(refused({}), HasSubstr("give -m MODEL, or --server URL"));
+    EXPECT_THAT(refused({"--server", "http://127.0.0.1:1", "-m", kModel, "-p", "f16"}),
+                HasSubstr("--plan and --server exclude each other"));
+    EXPECT_THAT(refused({"--server", "http://127.0.0.1:1", "--likelihood"}), HasSubstr("exclude each other"));
+    EXPECT_THAT(refused({"-m", kModel, "-p", "kivi:K7V2"}), HasSubstr("K7V2"));
+    EXPECT_EQ(kvtuner({"eval", "nosuchtask", "-m", kModel, "--top-p", "0"}).code, 2);
+    EXPECT_EQ(kvtuner({"eval", "nosuchtask", "-m", kModel, "--samples", "0"}).code, 2);
+    EXPECT_EQ(kvtuner({"eval", "nosuchtask", "-m", kModel, "--temperature", "-1"}).code, 2);
+    EXPECT_FALSE(std::filesystem::exists("kvtuner-eval")) << "nothing is made before the input is known to be good";
 }
 
 TEST(EvalCommand, CtrlCEndsItWithoutAFile) {

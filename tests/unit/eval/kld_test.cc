@@ -131,5 +131,27 @@ TEST(EvaluateKld, RecordIsJsonWithNullsWhereNothingIsKnown) {
     EXPECT_EQ(json["floors"].size(), 3u);
 }
 
+TEST(ErrorByPosition, EqualPartsOfTheScoredPositions) {
+    std::vector<ChunkScores> chunks(2, ChunkScores(20));
+    for (size_t c = 0; c < 2; ++c) {
+        for (size_t i = 0; i < 20; ++i) {
+            chunks[c][i].kld      = static_cast<double>(i) + (c == 0 ? 0.5 : -0.5);
+            chunks[c][i].same_top = i < 10;
+        }
+    }
+    const auto bins = error_by_position(chunks, 21);
+    ASSERT_EQ(bins.size(), 8u);
+    EXPECT_EQ(bins[0].first, 21);
+    EXPECT_EQ(bins[0].last, 22);
+    EXPECT_EQ(bins[7].last, 40);
+    for (size_t b = 1; b < bins.size(); ++b) EXPECT_EQ(bins[b].first, bins[b - 1].last + 1);
+    EXPECT_NEAR(bins[0].kld, 0.5, 1e-12);
+    EXPECT_NEAR(bins[7].kld, 18, 1e-12);  // 17, 18, 19
+    EXPECT_NEAR(bins[0].same_top, 1, 1e-12);
+    EXPECT_EQ(bins[7].same_top, 0);
+    EXPECT_EQ(error_by_position(std::vector<ChunkScores>(1, ChunkScores(3)), 4).size(), 3u);
+    EXPECT_TRUE(error_by_position({}, 4).empty());
+}
+
 }  // namespace
 }  // namespace kvt

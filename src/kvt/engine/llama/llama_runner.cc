@@ -63,15 +63,40 @@ public:
         return text;
     }
 
-    std::string chat_prompt(std::string_view user_text) const override {
-        const std::string        content(user_text);
-        const char *             form = llama_model_chat_template(model_->model.get(), nullptr);
-        const llama_chat_message turn{"user", content.c_str()};
-        if (form == nullptr) return content;
-        std::string out(content.size() * 2 + 1024, '\0');
+    std::string piece(Token token) const override {
+        if (token < 0 || token >= n_vocab()) return {};
+        std::string text(32, '\0');
         for (int attempt = 0; attempt < 2; ++attempt) {
-            const int n = llama_chat_apply_template(form, &turn, 1, true, out.data(), static_cast<int32_t>(out.size()));
-            if (n < 0) return content;  // a template that llama.cpp does not recognise
+            const int n =
+                llama_token_to_piece(model_->vocab, token, text.data(), static_cast<int32_t>(text.size()), 0, /*special=*/false);
+            text.resize(static_cast<size_t>(n < 0 ? -n : n));
+            if (n >= 0) break;
+        }
+        return text;
+    }
+
+    std::string chat_template() const override {
+        const char * form = llama_model_chat_template(model_->model.get(), nullptr);
+        return form == nullptr ? "" : form;
+    }
+
+    Result<std::string> render_chat(std::span<const ChatTurn> turns, const std::string & given) const override {
+        const std::string form = given.empty() ? chat_template() : given;
+        if (form.empty()) return Error{fmt::format("model {} has no chat template", model_->path)};
+        std::vector<llama_chat_message> messages;
+        size_t                          bytes = 1024;
+        for (const ChatTurn & turn : turns) {
+            messages.push_back({turn.role.c_str(), turn.text.c_str()});
+            bytes += 2 * turn.text.size() + 64;
+        }
+        std::string out(bytes, '\0');
+        for (int attempt = 0; attempt < 2; ++attempt) {
+            const int n = llama_chat_apply_template(form.c_str(), messages.data(), messages.size(), true, out.data(),
+                                                    static_cast<int32_t>(out.size()));
+            if (n < 0) {
+                return Error{fmt::format("llama.cpp does not know the chat template of {} (it begins \"{}\")",
+                                         given.empty() ? model_->path : "--chat-template", form.substr(0, 40))};
+            }
             const bool fits = static_cast<size_t>(n) <= out.size();
             out.resize(static_cast<size_t>(n));
             if (fits) break;
@@ -79,7 +104,17 @@ public:
         return out;
     }
 
+    std::string chat_prompt(std::string_view user_text) const override {
+        const ChatTurn turn{"user", std::string(user_text)};
+        auto           rendered = render_chat({&turn, 1}, "");
+        return rendered.ok() ? std::move(*rendered) : turn.text;
+    }
+
     Result<std::unique_ptr<Session>> open(const SessionOptions & options) override { return open_session(model_, options); }
+
+    Result<std::unique_ptr<SlotSession>> open_slots(const SlotOptions & options) override {
+        return open_slot_session(model_, options);
+    }
 
 private:
     std::shared_ptr<const LoadedModel> model_;

@@ -29,7 +29,8 @@ struct LoadedModel {
     int                                             n_threads = 1;
 };
 
-std::unique_ptr<ModelRunner>     make_runner(std::shared_ptr<const LoadedModel> model);
-Result<std::unique_ptr<Session>> open_session(std::shared_ptr<const LoadedModel> model, const SessionOptions & options);
+std::unique_ptr<ModelRunner>         make_runner(std::shared_ptr<const LoadedModel> model);
+Result<std::unique_ptr<Session>>     open_session(std::shared_ptr<const LoadedModel> model, const SessionOptions & options);
+Result<std::unique_ptr<SlotSession>> open_slot_session(std::shared_ptr<const LoadedModel> model, const SlotOptions & options);
 
 }  // namespace kvt

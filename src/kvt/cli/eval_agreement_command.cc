@@ -1,0 +1,117 @@
+// kvtuner eval agreement: how long greedy answers of plans are those of f16.
+#include <memory>
+
+#include <fmt/format.h>
+#include <kvt_build_info.h>
+
+#include "kvt/base/file_io.h"
+#include "kvt/base/sha256.h"
+#include "kvt/cli/commands.h"
+#include "kvt/cli/eval_text.h"
+#include "kvt/cli/plan_argument.h"
+#include "kvt/cli/prompts.h"
+#include "kvt/cli/shipped_data.h"
+#include "kvt/cli/terminal_progress.h"
+#include "kvt/engine/llama/cores.h"
+#include "kvt/engine/llama/open_model.h"
+#include "kvt/harness/agreement.h"
+
+namespace kvt::cli {
+
+namespace {
+
+constexpr const char * kDefaultText = "wikitext2/wiki.valid.head.raw";
+
+struct Options {
+    AgreementOptions         run;
+    std::string              model, prompts, output, plugin, calibration;
+    std::vector<std::string> plans;
+    int                      n_prompts = 32, prompt_tokens = 64;
+    bool                     force = false, json = false;
+};
+
+using Prompts = std::vector<std::vector<Token>>;
+
+// Prompts of the user's file as they stand, or pieces of the shipped text.
+Result<Prompts> load(const Options & o, const ModelRunner & model, AgreementOptions & run) {
+    std::string path = o.prompts;
+    if (path.empty()) {
+        KVT_TRY(path, shipped_data(kDefaultText));
+    }
+    KVT_TRY(run.data_sha256, sha256_file(path));
+    run.data_name = path.substr(path.find_last_of('/') + 1);
+    if (o.prompts.empty()) {
+        KVT_TRY(const std::string text, read_file(path));
+        KVT_TRY(const auto tokens, model.tokenize(text, AddSpecial::no));
+        return cut_prompts(model, tokens, o.n_prompts, o.prompt_tokens);
+    }
+    Prompts prompts;
+    KVT_TRY(const auto texts, load_prompts(path, o.n_prompts));
+    for (const std::string & text : texts) {
+        KVT_TRY(auto tokens, model.tokenize(text, AddSpecial::yes));
+        prompts.push_back(std::move(tokens));
+    }
+    if (static_cast<int>(prompts.size()) < o.n_prompts)
+        run.warnings.push_back(
+            fmt::format("{} holds {} prompts, fewer than the {} asked for", path, prompts.size(), o.n_prompts));
+    return prompts;
+}
+
+Result<int> agreement(const Options & o) {
+    AgreementOptions run = o.run;
+    KVT_TRY(const ModelInfo info, read_model_info(o.model));
+    for (const std::string & text : o.plans) {
+        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, info, o.force ? Force::yes : Force::no, o.calibration));
+        run.plans.push_back({text, std::move(plan)});
+    }
+    KVT_TRY(const auto model, open_model(o.model, {o.plugin, UsePlugin::required, o.run.n_threads}));
+    run.n_threads    = run.n_threads > 0 ? run.n_threads : usable_cores();
+    run.tool_version = fmt::format("{} ({})", build_info::kVersion, build_info::kGitHash);
+    KVT_TRY(const auto prompts, load(o, *model, run));
+    TerminalProgress progress;
+    KVT_TRY(const AgreementRecord record, measure_agreement(*model, prompts, run, progress));
+    const std::string json = write_record(record);
+    if (!o.output.empty()) {
+        KVT_CHECK_OK(write_file_atomic(o.output, json));
+    }
+    fmt::print("{}", o.json ? json : agreement_text(record));
+    return 0;
+}
+
+}  // namespace
+
+void add_eval_agreement(CLI::App & eval, Commands & commands) {
+    auto       o   = std::make_shared<Options>();
+    CLI::App * app = eval.add_subcommand("agreement", "Greedy tokens until a plan first differs from the f16 cache");
+    app->add_option("-m,--model", o->model, "GGUF model")->required();
+    app->add_option("-p,--plan", o->plans, "Plan file, or kivi:K4V2, per-token:K8V4, rotated:KV4, f16; may be repeated")
+        ->required()
+        ->allow_extra_args(false);
+    app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for plans such as rotated:KV4");
+    app->add_option("--prompts", o->prompts,
+                    "Prompts: a .jsonl file, or the paragraphs of a text; default: pieces of WikiText-2 validation");
+    app->add_option("-n,--n-prompts", o->n_prompts, "Prompts to use")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+    app->add_option("--prompt-tokens", o->prompt_tokens, "Length of the pieces of the default text")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+    app->add_option("-l,--tokens", o->run.n_tokens, "Tokens to generate")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+    app->add_option("--parallel", o->run.n_slots, "Answers generated side by side")
+        ->check(CLI::Range(1, 128))
+        ->capture_default_str();
+    app->add_option("-t,--threads", o->run.n_threads, "Threads; 0: one per physical core")
+        ->check(CLI::Range(0, 4096))
+        ->capture_default_str();
+    app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape");
+    app->add_option("--plugin", o->plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
+    app->add_flag("--json", o->json, "Print the record as JSON");
+    app->add_option("-o,--output", o->output, "Also write the record to this file");
+    app->footer(
+        R"(The first row is the noise floor: an f16 cache through the plugin's kernels, another correct way to compute the same.
+A plan at the floor cannot be told from f16 by this measure.
+Example:
+  kvtuner eval agreement -m model.gguf --plan tuned/plan.json --plan kivi:KV4
+)");
+    app->callback([&commands, o] { commands.action = [o] { return agreement(*o); }; });
+}
+
+}  // namespace kvt::cli

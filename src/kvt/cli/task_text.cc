@@ -1,0 +1,136 @@
+#include "kvt/cli/task_text.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "kvt/cli/table.h"
+#include "kvt/harness/summary.h"
+
+namespace kvt::cli {
+
+namespace {
+
+constexpr size_t kFlipsShown = 20;
+
+bool is_share(const std::string & name) { return name != kLogLikelihood; }
+
+// A score in its unit: percent, or nats.
+std::string value(const std::string & name, double v) {
+    return is_share(name) ? fmt::format("{:.1f}", 100 * v) : fmt::format("{:.4f}", v);
+}
+
+std::string with_error(const std::string & name, const Json & s) {
+    if (s["se"].is_null()) return value(name, s["mean"].get<double>());
+    return fmt::format("{} +- {}", value(name, s["mean"].get<double>()), value(name, s["se"].get<double>()));
+}
+
+std::string run_name(const TaskRecord & r) {
+    if (r.header.contains("server")) return "server " + r.header["server"].value("model", "");
+    return r.header["plan"].value("name", "");
+}
+
+// One line, whatever the answer holds.
+std::string short_answer(const ItemLine & line) {
+    std::string text = line.error.empty() ? line.extracted : "error: " + line.error;
+    for (char & c : text) {
+        if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) c = ' ';
+    }
+    return text.size() <= 40 ? text : text.substr(0, 37) + "...";
+}
+
+std::string difference_text(const ScoreDifference & d) {
+    const PairedScore & p    = d.paired;
+    const char *        unit = is_share(d.name) ? " points" : " nats";
+    std::string         out  = fmt::format("  {}: {} against {}, difference {:+.{}f}{}", d.name, value(d.name, d.second.mean),
+                                           value(d.name, d.first.mean), is_share(d.name) ? 100 * p.difference : p.difference,
+                                  is_share(d.name) ? 2 : 4, unit);
+    if (p.interval) {
+        const double scale = is_share(d.name) ? 100 : 1;
+        out += fmt::format(" (95 %: {:+.2f} .. {:+.2f}, {} items)", scale * p.interval->low, scale * p.interval->high, p.n);
+    }
+    if (p.p)
+        out += fmt::format(", right only in the reference {}, only here {}, McNemar exact P = {:.3g}", p.only_first,
+                           p.only_second, *p.p);
+    return out + "\n";
+}
+
+std::string margin_text(const ScoreDifference & d, double margin) {
+    if (!is_share(d.name) || !d.paired.smallest_margin) return {};
+    const double least = 100 * *d.paired.smallest_margin;
+    if (*d.paired.smallest_margin <= margin)
+        return fmt::format("  {}: equivalent within {:.2f} points at 95 % (and within {:.2f})\n", d.name, 100 * margin, least);
+    return fmt::format(
+        "  {}: not shown to be equivalent within {:.2f} points at 95 %; the smallest margin these {} items show is {:.2f}\n",
+        d.name, 100 * margin, d.paired.n, least);
+}
+
+std::string flips_text(const RunComparison & c) {
+    if (c.flips.empty()) return "  no item changed its verdict\n";
+    Table table({{"item", Align::left},
+                 {"gold", Align::left},
+                 {c.first, Align::left},
+                 {c.second, Align::left},
+                 {"verdict", Align::left}});
+    for (size_t i = 0; i < std::min(c.flips.size(), kFlipsShown); ++i) {
+        const Flip & f = c.flips[i];
+        ItemLine     gold;
+        gold.extracted = f.first->gold;
+        table.row({f.first->sample == 0 ? f.first->item : fmt::format("{} sample {}", f.first->item, f.first->sample),
+                   short_answer(gold), short_answer(*f.first), short_answer(*f.second),
+                   f.first_score > f.second_score ? "lost" : "won"});
+    }
+    std::string out = fmt::format("  {} answers changed their verdict:\n", c.flips.size()) + table.text(4);
+    if (c.flips.size() > kFlipsShown)
+        out += fmt::format("    ... and {} more (--json has all, with the responses)\n", c.flips.size() - kFlipsShown);
+    return out;
+}
+
+}  // namespace
+
+std::string runs_text(const std::vector<TaskRecord> & records) {
+    if (records.empty()) return {};
+    std::vector<std::string>   names;
+    std::vector<Table::Column> columns{{"plan", Align::left}, {"eff.bits"}};
+    for (const auto & [name, score] : records[0].summary["scores"].items()) {
+        names.push_back(name);
+        columns.push_back({is_share(name) ? name + " %" : name});
+    }
+    for (const char * title : {"items", "errors", "at the limit", "no answer"}) columns.push_back({title});
+    Table table(std::move(columns));
+    for (const TaskRecord & r : records) {
+        std::vector<std::string> cells{
+            run_name(r), r.header.contains("plan") ? fmt::format("{:.2f}", r.header["plan"].value("effective_bits", 0.0)) : "-"};
+        const Json & s = r.summary;
+        for (const std::string & name : names)
+            cells.push_back(s["scores"].contains(name) ? with_error(name, s["scores"][name]) : "-");
+        for (const char * field : {"n_items", "n_error", "n_length", "n_no_answer"})
+            cells.push_back(fmt::format("{}", s.value(field, 0)));
+        table.row(std::move(cells));
+    }
+    const Json & h   = records[0].header;
+    std::string  out = table.text();
+    out += fmt::format("\n{}{}{}: {} items, {} sample{} each, at most {} new tokens, seed {}\n", h.value("task", ""),
+                       h.value("variant", "").empty() ? "" : " ", h.value("variant", ""), h.value("n_items", 0),
+                       h.value("samples", 1), h.value("samples", 1) == 1 ? "" : "s", h.value("max_new_tokens", 0),
+                       h.value("seed", 0));
+    for (const TaskRecord & r : records) {
+        out += fmt::format("record: {}\n", r.path);
+        if (const int n = r.summary.value("n_unscored", 0); n > 0)
+            out += fmt::format("warning: {} answers of {} are not scored\n", n, run_name(r));
+    }
+    for (const auto & warning : h.value("warnings", Json::array()))
+        out += fmt::format("warning: {}\n", warning.get<std::string>());
+    return out;
+}
+
+std::string comparison_text(const RunComparison & c, double margin) {
+    std::string out = fmt::format("\n{} against {}, {} answers", c.second, c.first, c.n_answers);
+    out += c.n_texts > 0 ? fmt::format(": {} of {} are the same text\n", c.n_same_text, c.n_texts) : "\n";
+    for (const ScoreDifference & d : c.scores) out += difference_text(d);
+    for (const ScoreDifference & d : c.scores) out += margin_text(d, margin);
+    return out + flips_text(c);
+}
+
+}  // namespace kvt::cli

@@ -1,0 +1,220 @@
+#include "kvt/harness/record.h"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "kvt/base/file_io.h"
+
+namespace kvt {
+
+// --- Implementation ---
+
+std::string write_line(const ItemLine & line) {
+    Json j{{"item", line.item},
+           {"sample", line.sample},
+           {"seed", line.seed},
+           {"prompt_tokens", line.prompt_tokens},
+           {"new_tokens", line.new_tokens},
+           {"finish", line.finish},
+           {"prompt_sha256", line.prompt_sha256}};
+    j["response"]  = line.response ? Json(*line.response) : Json(nullptr);
+    j["extracted"] = line.extracted;
+    j["rule"]      = line.rule;
+    j["gold"]      = line.gold;
+    j["scores"]    = Json::object();
+    for (const auto & [name, value] : line.scores) j["scores"][name] = value;
+    if (!line.groups.empty()) j["groups"] = line.groups;
+    if (!line.log_probabilities.empty()) {
+        j["log_probabilities"]   = line.log_probabilities;
+        j["continuation_tokens"] = line.continuation_tokens;
+    }
+    j["flags"]           = line.flags;
+    j["error"]           = line.error;
+    j["prefill_seconds"] = line.prefill_seconds;
+    j["decode_seconds"]  = line.decode_seconds;
+    return j.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Result<ItemLine> read_line(const Json & value) {
+    ItemLine     line;
+    const char * field = "";
+    try {
+        const auto take = [&](const char * name, auto & out) {
+            field = name;
+            value.at(name).get_to(out);
+        };
+        take("item", line.item);
+        take("sample", line.sample);
+        take("seed", line.seed);
+        take("prompt_tokens", line.prompt_tokens);
+        take("new_tokens", line.new_tokens);
+        take("finish", line.finish);
+        take("prompt_sha256", line.prompt_sha256);
+        field = "response";
+        if (!value.at("response").is_null()) line.response = value["response"].get<std::string>();
+        take("extracted", line.extracted);
+        take("rule", line.rule);
+        take("gold", line.gold);
+        field = "scores";
+        for (const auto & [name, score] : value.at("scores").items()) line.scores.emplace_back(name, score.get<double>());
+        if (value.contains("groups")) take("groups", line.groups);
+        if (value.contains("log_probabilities")) {
+            take("log_probabilities", line.log_probabilities);
+            take("continuation_tokens", line.continuation_tokens);
+        }
+        take("flags", line.flags);
+        take("error", line.error);
+        take("prefill_seconds", line.prefill_seconds);
+        take("decode_seconds", line.decode_seconds);
+    } catch (const Json::exception &) {
+        return Error{fmt::format("\"{}\" is missing or of another type", field)};
+    }
+    return line;
+}
+
+namespace {
+
+// What the text of a record says, and where its answers end.
+struct Parsed {
+    TaskRecord record;
+    size_t     end = 0;  // bytes of header and answers
+};
+
+void put(std::vector<ItemLine> & lines, ItemLine line) {
+    std::erase_if(lines, [&](const ItemLine & old) { return old.item == line.item && old.sample == line.sample; });
+    lines.push_back(std::move(line));
+}
+
+Result<Parsed> parse(const std::string & path, const std::string & text) {
+    Parsed parsed;
+    parsed.record.path = path;
+    size_t at          = 0;
+    for (int number = 1; at < text.size(); ++number) {
+        const size_t end = text.find('\n', at);
+        if (end == std::string::npos) break;  // the line that was being written when the run was killed
+        const Json value =
+            Json::parse(text.begin() + static_cast<ptrdiff_t>(at), text.begin() + static_cast<ptrdiff_t>(end), nullptr, false);
+        const auto bad = [&](std::string_view what) { return Error{fmt::format("record {} line {}: {}", path, number, what)}; };
+        if (!value.is_object()) return bad("not a JSON object");
+        if (number == 1) {
+            if (value.value("schema", "") != kTaskSchema) return bad(fmt::format("not the header of a {} record", kTaskSchema));
+            if (value.value("schema_version", 0) != 1) return bad("a schema_version that this kvtuner does not know");
+            parsed.record.header = value;
+        } else if (!parsed.record.summary.is_null()) {
+            return bad("there is more after the summary");
+        } else if (value.contains("summary")) {
+            parsed.record.summary = value["summary"];
+            at                    = end + 1;
+            continue;
+        } else {
+            auto line = read_line(value);
+            if (!line.ok()) return bad(line.error().message);
+            put(parsed.record.lines, std::move(*line));
+        }
+        at         = end + 1;
+        parsed.end = at;
+    }
+    return parsed;
+}
+
+std::string short_text(const Json & value) {
+    const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+    return text.size() <= 60 ? text : text.substr(0, 57) + "...";
+}
+
+// The first difference between two headers, in words; empty if there is none.
+std::string difference(const Json & old, const Json & now) {
+    for (const auto & [name, value] : now.items()) {
+        if (name == kStartedField) continue;
+        if (!old.contains(name)) return fmt::format("it has no \"{}\"", name);
+        if (old[name] != value) return fmt::format("\"{}\" was {} and is {}", name, short_text(old[name]), short_text(value));
+    }
+    for (const auto & [name, value] : old.items()) {
+        if (!now.contains(name)) return fmt::format("it has \"{}\", which this run has not", name);
+    }
+    return {};
+}
+
+Error system_error(const std::string & path) { return Error{fmt::format("cannot write \"{}\": {}", path, std::strerror(errno))}; }
+
+}  // namespace
+
+Result<TaskRecord> read_task_record(const std::string & path) {
+    KVT_TRY(const std::string text, read_file(path));
+    KVT_TRY(Parsed parsed, parse(path, text));
+    if (parsed.record.header.is_null()) return Error{fmt::format("record {} has no header", path)};
+    return std::move(parsed.record);
+}
+
+Result<RecordFile> RecordFile::open(const std::string & path, const Json & header) {
+    RecordFile file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666), {}, 0);
+    if (file.fd_ < 0) return system_error(path);
+    if (::flock(file.fd_, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) return Error{fmt::format("record {} is being written by another kvtuner", path)};
+        return system_error(path);
+    }
+    KVT_TRY(const std::string text, read_file(path));
+    KVT_TRY(Parsed parsed, parse(path, text));
+    const bool fresh = parsed.record.header.is_null();
+    if (!fresh) {
+        const std::string other = difference(parsed.record.header, header);
+        if (!other.empty())
+            return Error{fmt::format("record {} is of another run: {}; use another --out, or remove the file", path, other)};
+    } else if (!text.empty() && text.front() != '{') {
+        return Error{fmt::format("{} is not a record of kvtuner: it is left as it is", path)};
+    }
+    file.record_ = std::move(parsed.record);
+    file.end_    = static_cast<int64_t>(parsed.end);
+    if (fresh) {
+        file.record_.header    = header;
+        const std::string line = header.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+        KVT_CHECK_OK(file.write_at_end(line));
+        file.end_ = static_cast<int64_t>(line.size());
+    }
+    return file;
+}
+
+RecordFile::RecordFile(RecordFile && other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), record_(std::move(other.record_)), end_(other.end_) {}
+
+RecordFile::~RecordFile() {
+    if (fd_ >= 0) ::close(fd_);  // and the lock with it
+}
+
+Status RecordFile::write_at_end(const std::string & text) {
+    if (::ftruncate(fd_, end_) != 0) return system_error(record_.path);
+    size_t done = 0;
+    while (done < text.size()) {
+        const ssize_t n = ::pwrite(fd_, text.data() + done, text.size() - done, end_ + static_cast<int64_t>(done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return system_error(record_.path);
+        done += static_cast<size_t>(n);
+    }
+    if (::fsync(fd_) != 0) return system_error(record_.path);
+    return ok_status();
+}
+
+Status RecordFile::append(ItemLine line) {
+    const std::string text = write_line(line);
+    KVT_CHECK_OK(write_at_end(text));
+    end_ += static_cast<int64_t>(text.size());
+    record_.summary = nullptr;
+    put(record_.lines, std::move(line));
+    return ok_status();
+}
+
+Status RecordFile::finish(const Json & summary) {
+    const std::string text = Json{{"summary", summary}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    KVT_CHECK_OK(write_at_end(text));
+    record_.summary = summary;
+    return ok_status();
+}
+
+}  // namespace kvt

@@ -1,0 +1,43 @@
+// Statistics of scores: standard errors, intervals, the paired tests between two runs of the same items (evaluation.md 2.5).
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kvt/base/stats.h"
+
+namespace kvt {
+
+// --- Interface ---
+
+// Mean of items that each have one value (of several samples: their mean). se = sd / sqrt(n) with n - 1 in sd, which for values 0
+// and 1 is sqrt(p (1 - p) / (n - 1)); interval = mean +- 1.96 se. With one item there is no error.
+struct MeanScore {
+    int                     n    = 0;
+    double                  mean = 0;
+    std::optional<double>   se;
+    std::optional<Interval> interval;
+};
+MeanScore mean_score(std::span<const double> values);
+
+// McNemar's exact test, two-sided: `b` items that only the first got right, `c` only the second. (1, 3) 0.625; (2, 10) 0.038574.
+double mcnemar_exact(int b, int c);
+
+// Candidate minus reference over the same items.
+struct PairedScore {
+    int                   n          = 0;
+    bool                  binary     = false;               // every value is 0 or 1
+    int                   only_first = 0, only_second = 0;  // binary: items that only the reference, only the candidate got right
+    double                difference = 0;
+    std::optional<double> se;          // sd(difference per item) / sqrt(n)
+    std::optional<Interval> interval;  // 95 %: adjusted Wald (binary), else bootstrap over items, which needs 8 of them
+    std::optional<double>   p;         // McNemar exact; binary only
+    // The smallest margin, in units of the score, for which two one-sided tests at 5 % show the runs equivalent: the farther end
+    // of the 90 % interval of the difference, and never less than 1 - 0.05^(1/n), the share of items that could change unseen.
+    std::optional<double> smallest_margin;
+};
+PairedScore paired_score(std::span<const double> first, std::span<const double> second);
+
+}  // namespace kvt
