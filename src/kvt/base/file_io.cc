@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,27 +16,6 @@
 namespace kvt {
 
 namespace {
-
-// Closes on every path out; close_now() is for writers, who must see its error (NFS and quotas report there).
-class Descriptor {
-public:
-    explicit Descriptor(int fd) : fd_(fd) {}
-    ~Descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    Descriptor(const Descriptor &)             = delete;
-    Descriptor & operator=(const Descriptor &) = delete;
-
-    int  get() const { return fd_; }
-    bool close_now() {
-        const int fd = fd_;
-        fd_          = -1;
-        return ::close(fd) == 0;
-    }
-
-private:
-    int fd_;
-};
 
 Error cannot(const char * what, const std::string & path, int error) {
     return Error{fmt::format("cannot {} \"{}\": {}", what, path, std::strerror(error))};
@@ -64,23 +44,14 @@ std::string temporary_name(const std::string & path) {
 void sync_folder_of(const std::string & path) {
     const auto parent = std::filesystem::path(path).parent_path();
     Descriptor folder(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder.get() >= 0) (void)::fsync(folder.get());
-}
-
-// A pipe or device (-o /dev/stdout) cannot be replaced by rename; it is written through.
-Status write_through(const std::string & path, std::string_view bytes) {
-    Descriptor out(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (out.get() < 0) return cannot("write", path, errno);
-    if (const int error = write_all(out.get(), bytes)) return cannot("write", path, error);
-    if (!out.close_now()) return cannot("write", path, errno);
-    return ok_status();
+    if (folder.open()) (void)::fsync(folder.get());
 }
 
 }  // namespace
 
 Result<std::string> read_file(const std::string & path) {
     Descriptor in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (in.get() < 0) return cannot("read", path, errno);
+    if (!in.open()) return cannot("read", path, errno);
     struct stat info {};
     if (::fstat(in.get(), &info) != 0) return cannot("read", path, errno);
     if (S_ISDIR(info.st_mode)) return cannot("read", path, EISDIR);
@@ -99,26 +70,51 @@ Result<std::string> read_file(const std::string & path) {
     }
 }
 
-Status write_file_atomic(const std::string & path, std::string_view bytes) {
+AtomicFile::AtomicFile(std::string path, std::string temporary, Descriptor out)
+    : path_(std::move(path)), temporary_(std::move(temporary)), out_(std::move(out)) {}
+
+AtomicFile::AtomicFile(AtomicFile && other) noexcept
+    : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, {})), out_(std::move(other.out_)) {}
+
+AtomicFile::~AtomicFile() {
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Result<AtomicFile> AtomicFile::create(const std::string & path) {
     struct stat info {};
     if (::stat(path.c_str(), &info) == 0) {
         if (S_ISDIR(info.st_mode)) return cannot("write", path, EISDIR);
-        if (!S_ISREG(info.st_mode)) return write_through(path, bytes);
+        if (!S_ISREG(info.st_mode)) {  // a pipe or device (-o /dev/stdout) cannot be replaced by rename; it is written through
+            Descriptor through(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+            if (!through.open()) return cannot("write", path, errno);
+            return AtomicFile(path, "", std::move(through));
+        }
     }
+    std::string temporary = temporary_name(path);
+    Descriptor  out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (!out.open()) return cannot("write", path, errno);
+    return AtomicFile(path, std::move(temporary), std::move(out));
+}
 
-    const std::string temporary = temporary_name(path);
-    Descriptor        out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (out.get() < 0) return cannot("write", path, errno);
-    const auto fail = [&](int error) {
-        ::unlink(temporary.c_str());
-        return cannot("write", path, error);
-    };
-    if (const int error = write_all(out.get(), bytes)) return fail(error);
-    if (::fsync(out.get()) != 0) return fail(errno);
-    if (!out.close_now()) return fail(errno);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno);
-    sync_folder_of(path);
+Status AtomicFile::write(std::string_view bytes) {
+    if (const int error = write_all(out_.get(), bytes)) return cannot("write", path_, error);
     return ok_status();
+}
+
+Status AtomicFile::commit() {
+    if (!temporary_.empty() && ::fsync(out_.get()) != 0) return cannot("write", path_, errno);
+    if (!out_.close_now()) return cannot("write", path_, errno);
+    if (temporary_.empty()) return ok_status();
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) return cannot("write", path_, errno);
+    temporary_.clear();
+    sync_folder_of(path_);
+    return ok_status();
+}
+
+Status write_file_atomic(const std::string & path, std::string_view bytes) {
+    KVT_TRY(AtomicFile file, AtomicFile::create(path));
+    KVT_CHECK_OK(file.write(bytes));
+    return file.commit();
 }
 
 Status make_folder(const std::string & path) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "kvt/base/descriptor.h"
 #include "kvt/base/result.h"
 
 namespace kvt {
@@ -15,6 +16,24 @@ Result<std::string> read_file(const std::string & path);
 
 // Writes `path` whole or not at all: temporary file in the same folder, fsync, rename. Leaves nothing behind on failure.
 Status write_file_atomic(const std::string & path, std::string_view bytes);
+
+// The same for output that does not fit in memory: `path` is replaced by commit(); without it nothing is left behind.
+class AtomicFile {
+public:
+    static Result<AtomicFile> create(const std::string & path);
+    AtomicFile(AtomicFile && other) noexcept;
+    AtomicFile & operator=(AtomicFile &&) = delete;
+    ~AtomicFile();
+
+    Status write(std::string_view bytes);
+    Status commit();
+
+private:
+    AtomicFile(std::string path, std::string temporary, Descriptor out);
+
+    std::string path_, temporary_;  // temporary_ is empty when there is nothing to remove
+    Descriptor  out_;
+};
 
 // Creates `path` and its parents; errors if it exists and is not a writable folder.
 Status make_folder(const std::string & path);

@@ -14,7 +14,10 @@ void add_commands(Commands & commands) {
     add_export(commands);
     add_import(commands);
     add_report(commands);
+    add_serve(commands);
+    add_run(commands);
     add_bench(commands);
+    add_lcb_convert(commands);
     add_doctor(commands);
 }
 

@@ -21,19 +21,24 @@ struct Commands {
     Action     action;  // set by the callback of the chosen subcommand
 };
 
-void add_tune(Commands &);       // tune
-void add_calibrate(Commands &);  // calibrate
-void add_profile(Commands &);    // profile
-void add_prune(Commands &);      // prune
-void add_cluster(Commands &);    // cluster
-void add_search(Commands &);     // search
-void add_eval(Commands &);       // eval kld | eval ppl, and the three below
-void add_plan(Commands &);       // plan show | plan check | plan make
-void add_export(Commands &);     // export
-void add_import(Commands &);     // import
-void add_report(Commands &);     // report
-void add_bench(Commands &);      // bench
-void add_doctor(Commands &);     // doctor
+void add_tune(Commands &);         // tune
+void add_calibrate(Commands &);    // calibrate
+void add_profile(Commands &);      // profile
+void add_prune(Commands &);        // prune
+void add_cluster(Commands &);      // cluster
+void add_search(Commands &);       // search
+void add_eval(Commands &);         // eval kld | eval ppl, and the three below
+void add_plan(Commands &);         // plan show | check | make, and those of add_plan_library
+void add_export(Commands &);       // export
+void add_import(Commands &);       // import
+void add_report(Commands &);       // report
+void add_bench(Commands &);        // bench
+void add_doctor(Commands &);       // doctor
+void add_lcb_convert(Commands &);  // lcb-convert
+void add_serve(Commands &);        // serve
+void add_run(Commands &);          // run
+
+void add_plan_library(Commands &, CLI::App & plan);  // plan list | diff | fit
 
 void add_eval_task(CLI::App & eval, Commands &);       // eval TASK: options of `eval` itself
 void add_eval_agreement(CLI::App & eval, Commands &);  // eval agreement

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/engine/llama/open_model.h"
 #include "kvt/plan/calibration.h"
 
 namespace kvt::cli {
@@ -31,6 +32,12 @@ Result<PrecisionPlan> from_short_form(const std::string & text, const std::optio
 }
 
 }  // namespace
+
+Result<std::optional<ModelInfo>> model_if_given(const std::string & path) {
+    if (path.empty()) return std::optional<ModelInfo>{};
+    KVT_TRY(ModelInfo info, read_model_info(path));
+    return std::optional<ModelInfo>{std::move(info)};
+}
 
 Result<PrecisionPlan> load_plan_argument(const std::string & text, const std::optional<ModelInfo> & model, Force force,
                                          const std::optional<std::string> & calibration) {

@@ -14,6 +14,9 @@ namespace kvt::cli {
 
 enum class Force : uint8_t { no, yes };  // yes: a plan made for another file of the same shape is used
 
+// What a plan must know of the model at `path`; nothing for an empty path. Errors: those of read_model_info.
+Result<std::optional<ModelInfo>> model_if_given(const std::string & path);
+
 // `calibration`: path of the file that a short form of mode rotated uses, empty if the user gave none; nullopt where the plan's
 // numbers are not needed (sizes).
 // Errors: those of the reader; a short form without a model; with a model, a plan that is not for it.

@@ -24,14 +24,8 @@ struct Options {
     bool         force = false, json = false;
 };
 
-Result<std::optional<ModelInfo>> model_of(const Options & o) {
-    if (o.model.empty()) return std::optional<ModelInfo>{};
-    KVT_TRY(ModelInfo info, read_model_info(o.model));
-    return std::optional<ModelInfo>{std::move(info)};
-}
-
 Result<int> show(const Options & o) {
-    KVT_TRY(const auto model, model_of(o));
+    KVT_TRY(const auto model, model_if_given(o.model));
     KVT_TRY(const PrecisionPlan plan, load_plan_argument(o.plan, model, o.force ? Force::yes : Force::no));
     if (o.json) {
         print_json(plan_json(plan, o.shape));
@@ -75,13 +69,15 @@ Result<int> make(const Options & o) {
 
 void add_plan(Commands & commands) {
     auto       o    = std::make_shared<Options>();
-    CLI::App * plan = commands.app.add_subcommand("plan", "Show, check or make plan files");
+    CLI::App * plan = commands.app.add_subcommand("plan", "Show, check, make and compare plans; which of them fits into memory");
     plan->require_subcommand(1);
     plan->footer(R"(Examples:
   kvtuner plan show tuned/plan.json -c 8192 --parallel 4
   kvtuner plan check tuned/plan.json -m model.gguf
   kvtuner plan make kivi:K4V2 -m model.gguf -o plan.json
+  kvtuner plan fit -m model.gguf --memory 6GiB --ctx 65536
 )");
+    add_plan_library(commands, *plan);
     const auto json = [&](CLI::App * app) { app->add_flag("--json", o->json, "Print JSON"); };
 
     CLI::App * show_app = plan->add_subcommand("show", "What each layer stores, bits, and the exact size of the cache");

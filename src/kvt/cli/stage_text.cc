@@ -96,8 +96,10 @@ std::string next_steps(const std::string & model_path, const std::string & plan_
     return fmt::format(
         "What to type next:\n"
         "  kvtuner plan show {}\n"
+        "  kvtuner serve -m {}\n"
+        "or, without kvtuner:\n"
         "  {} \\\n    llama-server -m {} --device KVT0 -c 8192\n",
-        plan_path, environment, model_path);
+        plan_path, model_path, environment, model_path);
 }
 
 }  // namespace kvt::cli

@@ -7,6 +7,7 @@
 
 #include "kvt/cli/commands.h"
 #include "kvt/cli/console.h"
+#include "kvt/cli/plan_library.h"
 #include "kvt/cli/stage_options.h"
 #include "kvt/cli/stage_text.h"
 #include "kvt/cli/terminal_progress.h"
@@ -89,7 +90,10 @@ Result<int> run_tune(const StageOptions & o) {
     const Study & study = found.study;
     KVT_TRY(const Choice choice, choose_plan(study, o.budget()));
     KVT_TRY(const HeldOutCheck check, check_stage(*model, study, choice, on_test, files.held_out, o.redo(), progress));
-    KVT_CHECK_OK(write_plan_files(finished_plan(study, choice, check, found.profile_sha256, build_info::kVersion), files.plan));
+    const PrecisionPlan plan = finished_plan(study, choice, check, found.profile_sha256, build_info::kVersion);
+    KVT_CHECK_OK(write_plan_files(plan, files.plan));
+    const Result<std::string> kept = put_in_library(plan);  // the plan is written already: a library that cannot be is no failure
+    if (!kept.ok()) fmt::print(stderr, "kvtuner: the plan is not in the plan library: {}\n", kept.error().message);
 
     const Evaluation & chosen = study.evaluations[static_cast<size_t>(choice.evaluation)];
     const std::string  summary =
@@ -99,6 +103,7 @@ Result<int> run_tune(const StageOptions & o) {
     if (o.json) {
         nlohmann::ordered_json j;
         j["plan"]     = files.plan;
+        j["library"]  = kept.ok() ? nlohmann::ordered_json(*kept) : nlohmann::ordered_json();
         j["why"]      = choice.why;
         j["study"]    = nlohmann::ordered_json::parse(write_record(study));
         j["held_out"] = nlohmann::ordered_json::parse(write_record(check));

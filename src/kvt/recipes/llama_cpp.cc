@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "kvt/base/shell.h"
 #include "kvt/recipes/exporters.h"
 #include "kvt/recipes/ggml_types.h"
 #include "kvt/recipes/mapping.h"
@@ -10,15 +11,6 @@
 namespace kvt::recipes {
 
 namespace {
-
-// Single quotes for a POSIX shell, where they are needed.
-std::string shell_quoted(std::string_view text) {
-    constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
-    if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) return std::string(text);
-    std::string out = "'";
-    for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return out + "'";
-}
 
 std::vector<GgmlType> stock_by_width() {
     std::vector<GgmlType> types;

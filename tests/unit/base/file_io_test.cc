@@ -111,5 +111,26 @@ TEST_F(FileIo, WritesThroughAPipe) {
     EXPECT_TRUE(fs::is_fifo(fifo));
 }
 
+TEST_F(FileIo, AtomicFileReplacesOnCommitOnly) {
+    ASSERT_TRUE(write_file_atomic(path("x"), "before").ok());
+    {
+        auto file = AtomicFile::create(path("x"));
+        ASSERT_TRUE(file.ok());
+        ASSERT_TRUE(file->write("half").ok());
+        EXPECT_EQ(*read_file(path("x")), "before");
+    }
+    EXPECT_EQ(*read_file(path("x")), "before");
+    EXPECT_EQ(files(), 1u);
+
+    auto file = AtomicFile::create(path("x"));
+    ASSERT_TRUE(file.ok());
+    ASSERT_TRUE(file->write("one, ").ok());
+    ASSERT_TRUE(file->write("two").ok());
+    ASSERT_TRUE(file->commit().ok());
+    EXPECT_EQ(*read_file(path("x")), "one, two");
+    EXPECT_EQ(files(), 1u);
+    EXPECT_FALSE(AtomicFile::create(path("none/x")).ok());
+}
+
 }  // namespace
 }  // namespace kvt

@@ -31,8 +31,10 @@ TEST(Program, VersionNamesCommitLlamaAndIsa) {
 }
 
 TEST(Program, EveryHelpHasExamples) {
-    for (const char * command : {"", "plan", "plan show", "plan check", "plan make", "bench", "doctor", "eval", "eval kld",
-                                 "eval ppl", "tune", "calibrate", "profile", "prune", "cluster", "search", "export", "import"}) {
+    for (const char * command :
+         {"",         "plan",     "plan show",   "plan check", "plan make", "bench",     "doctor",    "eval",
+          "eval kld", "eval ppl", "tune",        "calibrate",  "profile",   "prune",     "cluster",   "search",
+          "export",   "import",   "lcb-convert", "serve",      "run",       "plan list", "plan diff", "plan fit"}) {
         const Outcome run = kvtuner(std::string(command) + " --help");
         EXPECT_EQ(run.exit_code, 0) << command;
         EXPECT_NE(run.out.find("Example"), std::string::npos) << command;
@@ -120,6 +122,25 @@ TEST(Program, ErrorsAreOneLineAndLeaveNothingBehind) {
         EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
         EXPECT_NE(run.err.find(model), std::string::npos) << run.err;
     }
+}
+
+TEST(Program, ConvertsLiveCodeBenchAndCounts) {
+    const std::string out    = temporary("lcb.jsonl");
+    const std::string sample = std::string("'") + KVT_TEST_ROOT + "/data/livecodebench/sample.jsonl' ";
+    const Outcome     run    = kvtuner("lcb-convert " + sample + "--window 2026-01..2026-02 -o '" + out + "'");
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_NE(run.out.find("difficulty easy              2"), std::string::npos) << run.out;
+    EXPECT_NE(run.out.find("test type functional         1      3"), std::string::npos) << run.out;
+    EXPECT_NE(run.out.find("3 problems."), std::string::npos) << run.out;
+    const json counts = json::parse(kvtuner("lcb-convert " + sample + "--json -o '" + out + "'").out);
+    EXPECT_EQ(counts["kept"], 3);
+    EXPECT_EQ(counts["platform"]["leetcode"], 1);
+    std::filesystem::remove(out);
+
+    const Outcome empty = kvtuner("lcb-convert " + sample + "--window v5 -o '" + out + "'");
+    EXPECT_EQ(empty.exit_code, 1);
+    EXPECT_TRUE(empty.err.ends_with("\nkvtuner: none of 3 problems lies in the window v5\n")) << empty.err;
+    EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 TEST(Program, AFullDiskIsAnError) {

@@ -51,6 +51,7 @@ TEST(StageText, NextStepsCanBeTyped) {
     const std::string text = next_steps("m.gguf", "out/plan.json", "/x/libggml-kvtuner.so");
     EXPECT_NE(text.find("GGML_BACKEND_PATH=/x/libggml-kvtuner.so KVT_PLAN=out/plan.json"), std::string::npos) << text;
     EXPECT_NE(text.find("--device KVT0"), std::string::npos) << text;
+    EXPECT_NE(text.find("kvtuner serve -m m.gguf\n"), std::string::npos) << text;
 }
 
 }  // namespace

@@ -1,0 +1,85 @@
+#include "kvt/cli/plan_diff.h"
+
+#include <fmt/format.h>
+
+#include "kvt/cli/plan_library.h"
+#include "kvt/cli/plan_text.h"
+#include "kvt/cli/table.h"
+#include "kvt/plan/schema.h"
+
+namespace kvt::cli {
+
+namespace {
+
+Status same_layers(const NamedPlan & a, const NamedPlan & b) {
+    const auto & x    = a.plan.layers;
+    const auto & y    = b.plan.layers;
+    bool         same = x.size() == y.size();
+    for (size_t i = 0; same && i < x.size(); ++i) same = x[i].layer == y[i].layer;
+    if (same) return ok_status();
+    return Error{fmt::format("{} has {} layers with a cache and {} has {}, or others: they are plans of different models", a.name,
+                             x.size(), b.name, y.size())};
+}
+
+bool differ(const LayerPlan & a, const LayerPlan & b) {
+    return !(a.k == b.k && a.v == b.v && a.k_transform == b.k_transform && a.v_transform == b.v_transform);
+}
+
+std::string side_text(const Format & format, const std::string & transform) {
+    return transform.empty() ? format_name(format) : fmt::format("{} {}", format_name(format), transform);
+}
+
+double bytes_per_token(const schema::Memory & memory) {
+    return static_cast<double>(memory.bytes_per_block) / memory.block_tokens;
+}
+
+}  // namespace
+
+Result<std::string> diff_text(const NamedPlan & a, const NamedPlan & b) {
+    KVT_CHECK_OK(same_layers(a, b));
+    Table totals({{"", Align::left}, {"mode", Align::left}, {"payload bits"}, {"effective bits"}, {"bytes/token"}, {"KLD"}});
+    for (const NamedPlan * p : {&a, &b}) {
+        const auto memory = schema::memory_of(p->plan);
+        const auto kld    = measured_kld(p->plan);
+        totals.row({p->name, std::string(mode_name(p->plan.mode)), bits_text(memory.payload_bits),
+                    bits_text(memory.effective_bits), fmt::format("{:.0f}", bytes_per_token(memory)),
+                    kld ? fmt::format("{:.4f}", kld->value) : "-"});
+    }
+    Table  layers({{"layer"}, {"K", Align::left}, {"", Align::left}, {"V", Align::left}, {"", Align::left}});
+    size_t n = 0;
+    for (size_t i = 0; i < a.plan.layers.size(); ++i) {
+        const LayerPlan &x = a.plan.layers[i], &y = b.plan.layers[i];
+        if (!differ(x, y)) continue;
+        ++n;
+        layers.row({std::to_string(x.layer), side_text(x.k, x.k_transform), side_text(y.k, y.k_transform),
+                    side_text(x.v, x.v_transform), side_text(y.v, y.v_transform)});
+    }
+    const std::string head = fmt::format("{}\n{} of {} layers differ", totals.text(), n, a.plan.layers.size());
+    return n == 0 ? head + "\n" : fmt::format("{}:\n{}", head, layers.text(2));
+}
+
+Result<nlohmann::ordered_json> diff_json(const NamedPlan & a, const NamedPlan & b) {
+    KVT_CHECK_OK(same_layers(a, b));
+    nlohmann::ordered_json out{{"schema", "kvtuner.plan_diff"}, {"schema_version", 1}};
+    for (const auto & [key, p] : {std::pair{"a", &a}, std::pair{"b", &b}}) {
+        const auto memory = schema::memory_of(p->plan);
+        const auto kld    = measured_kld(p->plan);
+        out[key]          = {{"plan", p->name},
+                             {"mode", mode_name(p->plan.mode)},
+                             {"payload_bits", memory.payload_bits},
+                             {"effective_bits", memory.effective_bits},
+                             {"bytes_per_token", bytes_per_token(memory)},
+                             {"kld_mean", kld ? nlohmann::ordered_json(kld->value) : nlohmann::ordered_json()}};
+    }
+    out["layers"] = nlohmann::ordered_json::array();
+    for (size_t i = 0; i < a.plan.layers.size(); ++i) {
+        const LayerPlan &x = a.plan.layers[i], &y = b.plan.layers[i];
+        if (!differ(x, y)) continue;
+        out["layers"].push_back({{"layer", x.layer},
+                                 {"k", {side_text(x.k, x.k_transform), side_text(y.k, y.k_transform)}},
+                                 {"v", {side_text(x.v, x.v_transform), side_text(y.v, y.v_transform)}}});
+    }
+    return out;
+}
+
+}  // namespace kvt::cli

@@ -1,0 +1,96 @@
+#include "kvt/tasks/code/lcb_convert.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <tuple>
+
+#include <fmt/format.h>
+
+#include "kvt/base/file_io.h"
+#include "kvt/tasks/code/json_lines.h"
+#include "kvt/tasks/code/lcb_problem.h"
+
+namespace kvt {
+
+namespace {
+
+struct Place {
+    LcbHead     head;
+    std::string path;
+    uint64_t    offset = 0;
+    int64_t     line   = 0;
+};
+
+Result<std::vector<Place>> find_rows(const std::vector<std::string> & inputs, const LcbWindow & window, LcbCounts & counts,
+                                     Progress & progress) {
+    std::vector<Place>                 places;
+    std::map<std::string, std::string> seen;  // question_id -> place
+    progress.begin("reading", static_cast<int64_t>(inputs.size()));
+    for (const std::string & path : inputs) {
+        LcbFileCount count{path, 0, 0};
+        KVT_TRY(JsonLines lines, JsonLines::open(path));
+        while (true) {
+            if (interrupted()) return Error{"interrupted; nothing was written"};
+            KVT_TRY(const auto row, lines.next());
+            if (!row) break;
+            KVT_TRY(LcbHead head, lcb_head(*row));
+            const auto [first, fresh] = seen.emplace(head.id, row->where);
+            if (!fresh) return Error{fmt::format("{}: question {} stands in {} already", row->where, head.id, first->second)};
+            ++count.rows;
+            if (!window.holds(head.date)) continue;
+            ++count.kept;
+            places.push_back({std::move(head), path, row->offset, row->line});
+        }
+        counts.files.push_back(count);
+        progress.done(1);
+    }
+    progress.end();
+    if (places.empty()) return Error{fmt::format("none of {} problems lies in the window {}", seen.size(), window.name)};
+    std::sort(places.begin(), places.end(), [](const Place & a, const Place & b) {
+        return std::tie(a.head.date, a.head.id) < std::tie(b.head.date, b.head.id);
+    });
+    return places;
+}
+
+void count_problem(const LcbProblem & problem, LcbCounts & counts) {
+    ++counts.kept;
+    ++counts.difficulty[problem.head.difficulty];
+    ++counts.platform[problem.head.platform];
+    std::set<std::string> kinds;
+    for (const LcbTest & test : problem.tests) {
+        const std::string kind(test_kind_name(test.kind));
+        ++counts.tests[kind];
+        kinds.insert(kind);
+    }
+    for (const std::string & kind : kinds) ++counts.problems[kind];
+}
+
+}  // namespace
+
+Result<LcbCounts> convert_livecodebench(const std::vector<std::string> & inputs, const LcbWindow & window,
+                                        const std::string & output, Progress & progress) {
+    std::error_code absent;
+    for (const std::string & path : inputs) {
+        if (std::filesystem::equivalent(path, output, absent))
+            return Error{fmt::format("{} is an input and the output: choose another output", output)};
+    }
+    LcbCounts counts;
+    KVT_TRY(const std::vector<Place> places, find_rows(inputs, window, counts, progress));
+    KVT_TRY(AtomicFile out, AtomicFile::create(output));
+    progress.begin("writing", static_cast<int64_t>(places.size()));
+    for (const Place & place : places) {
+        if (interrupted()) return Error{"interrupted; nothing was written"};
+        KVT_TRY(JsonRow row, JsonLines::read_again(place.path, place.offset, place.line));
+        KVT_TRY(const LcbProblem problem, lcb_problem(row));
+        row.object["private_test_cases"] = problem.private_tests;
+        KVT_CHECK_OK(out.write(row.object.dump() + "\n"));
+        count_problem(problem, counts);
+        progress.done(1);
+    }
+    progress.end();
+    KVT_CHECK_OK(out.commit());
+    return counts;
+}
+
+}  // namespace kvt

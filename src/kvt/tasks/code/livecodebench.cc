@@ -1,0 +1,164 @@
+#include "kvt/tasks/code/livecodebench.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "kvt/base/progress.h"
+#include "kvt/base/sha256.h"
+#include "kvt/tasks/code/code_block.h"
+#include "kvt/tasks/code/code_score.h"
+#include "kvt/tasks/code/lcb_window.h"
+
+namespace kvt {
+
+namespace {
+
+constexpr int kDefaultNewTokens = 4096;
+
+struct Entry {
+    LcbHead     head;
+    std::string prompt, path;
+    uint64_t    offset = 0;
+    int64_t     line   = 0;
+};
+
+// evaluation.md section 6.4.
+std::string prompt_of(const LcbProblem & problem) {
+    std::string text = fmt::format(
+        "You will be given a question (problem specification) and will generate a correct Python program that matches the "
+        "specification and passes all tests.\n\nQuestion: {}\n\n",
+        problem.statement);
+    if (!problem.starter_code.empty()) {
+        return text + fmt::format(
+                          "You will use the following starter code to write the solution to the problem and enclose your "
+                          "code within delimiters.\n```python\n{}\n```\n\n",
+                          problem.starter_code);
+    }
+    return text +
+           "Read the inputs from stdin solve the problem and write the answer to stdout (do not directly test on the sample "
+           "inputs). Enclose your code within delimiters as follows. Ensure that when the python program runs, it reads the "
+           "inputs, runs the algorithm and writes output to STDOUT.\n```python\n# YOUR CODE HERE\n```\n\n";
+}
+
+class LiveCodeBench final : public Task {
+public:
+    static Result<std::unique_ptr<Task>> open(const TaskOptions & options) {
+        auto task = std::unique_ptr<LiveCodeBench>(new LiveCodeBench);
+        KVT_TRY(const LcbWindow window, parse_window(options.window));
+        KVT_TRY(task->sandbox_, sandbox_with_consent(options));
+        KVT_CHECK_OK(task->read_files(options.data, window));
+        task->describe(options, window);
+        return std::unique_ptr<Task>(std::move(task));
+    }
+
+    const TaskHeader & header() const override { return header_; }
+
+    Result<TaskItem> item(int index) const override {
+        if (index < 0 || index >= header_.n_items) return Error{fmt::format("livecodebench has no item {}", index)};
+        const Entry & entry = entries_[static_cast<size_t>(index)];
+        TaskItem      item;
+        item.id     = entry.head.id;
+        item.turns  = {{Turn::Role::user, entry.prompt}};
+        item.groups = {{"difficulty", entry.head.difficulty}, {"platform", entry.head.platform}};
+        return item;
+    }
+
+    Verdict score(int index, std::string_view response) const override {
+        Verdict    verdict;
+        const auto program = last_code_block(response);
+        verdict.extracted  = program ? std::string(*program) : "[invalid]";
+        verdict.rule       = program ? "last_block" : "none";
+        if (decided_without_run(verdict, response, program.has_value())) return verdict;
+        if (!sandbox_) {
+            verdict.flags.emplace_back(kUnscored);
+            return verdict;
+        }
+        const auto run = run_program(index, *program);
+        if (run.ok()) {
+            put_verdict(verdict, run->verdict, run->test);
+        } else {
+            put_unscored(verdict, run.error().message);
+        }
+        return verdict;
+    }
+
+private:
+    Result<LcbVerdict> run_program(int index, std::string_view program) const {
+        const Entry & entry = entries_[static_cast<size_t>(index)];
+        KVT_TRY(const JsonRow row, JsonLines::read_again(entry.path, entry.offset, entry.line));
+        KVT_TRY(const LcbProblem problem, lcb_problem(row));
+        return run_lcb(*sandbox_, problem, program);
+    }
+
+    Status read_files(const std::vector<std::string> & paths, const LcbWindow & window) {
+        if (paths.empty()) {
+            return Error{
+                "livecodebench needs its files: test.jsonl to test6.jsonl of livecodebench/code_generation_lite (Hugging Face), "
+                "or "
+                "what kvtuner lcb-convert made of them; they may not be passed on, so they do not come with kvtuner"};
+        }
+        std::map<std::string, std::string> seen;  // question_id -> place
+        for (const std::string & path : paths) {
+            KVT_TRY(JsonLines lines, JsonLines::open(path));
+            while (true) {
+                if (interrupted()) return Error{"interrupted"};
+                KVT_TRY(const auto row, lines.next());
+                if (!row) break;
+                KVT_TRY(LcbHead head, lcb_head(*row));
+                const auto [first, fresh] = seen.emplace(head.id, row->where);
+                if (!fresh) return Error{fmt::format("{}: question {} stands in {} already", row->where, head.id, first->second)};
+                if (!window.holds(head.date)) continue;
+                KVT_TRY(const LcbProblem problem, lcb_problem(*row));
+                entries_.push_back({std::move(head), prompt_of(problem), path, row->offset, row->line});
+            }
+            KVT_TRY(const std::string hash, sha256_file(path));
+            hashes_.push_back(hash);
+        }
+        if (seen.empty()) return Error{fmt::format("\"{}\" holds no problems", paths.front())};
+        if (entries_.empty()) return Error{fmt::format("none of {} problems lies in the window {}", seen.size(), window.name)};
+        return ok_status();
+    }
+
+    void describe(const TaskOptions & options, const LcbWindow & window) {
+        header_.name    = "livecodebench";
+        header_.variant = window.name;
+        std::string hashes;
+        for (size_t i = 0; i < options.data.size(); ++i) {
+            header_.data_name += (i > 0 ? " " : "") + std::filesystem::path(options.data[i]).filename().string();
+            hashes += hashes_[i] + "\n";
+        }
+        header_.data_sha256    = hashes_.size() == 1 ? hashes_.front() : sha256_hex(hashes);
+        const auto found       = static_cast<int>(entries_.size());
+        header_.n_items        = options.limit > 0 ? std::min(options.limit, found) : found;
+        header_.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens : kDefaultNewTokens;
+        header_.shots          = 0;
+        header_.warnings.emplace_back(
+            "LiveCodeBench's own errata list 17 problems (11 with several valid outputs, 2 interactive, 4 with bad tests); they "
+            "stay "
+            "in the score");
+        if (window.expected > 0 && found != window.expected) {
+            header_.warnings.push_back(fmt::format("{} problems lie in the window {}, upstream counts {}: are all files given?",
+                                                   found, window.name, window.expected));
+        }
+    }
+
+    TaskHeader               header_;
+    std::vector<Entry>       entries_;
+    std::vector<std::string> hashes_;
+    std::unique_ptr<Sandbox> sandbox_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Task>> open_livecodebench(const TaskOptions & options) {
+    KVT_CHECK_OK(check_code_options(options));
+    if (!options.variant.empty())
+        return Error{
+            fmt::format("livecodebench has no variant \"{}\"; a date window is chosen with the window", options.variant)};
+    return LiveCodeBench::open(options);
+}
+
+}  // namespace kvt
