@@ -10,6 +10,7 @@ void add_commands(Commands & commands) {
     add_cluster(commands);
     add_search(commands);
     add_eval(commands);
+    add_data(commands);
     add_plan(commands);
     add_export(commands);
     add_import(commands);

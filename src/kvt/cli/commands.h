@@ -28,6 +28,7 @@ void add_prune(Commands &);        // prune
 void add_cluster(Commands &);      // cluster
 void add_search(Commands &);       // search
 void add_eval(Commands &);         // eval kld | eval ppl, and the three below
+void add_data(Commands &);         // data
 void add_plan(Commands &);         // plan show | check | make, and those of add_plan_library
 void add_export(Commands &);       // export
 void add_import(Commands &);       // import

@@ -6,10 +6,10 @@
 
 #include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
+#include "kvt/base/shipped_data.h"
 #include "kvt/cli/commands.h"
 #include "kvt/cli/eval_text.h"
 #include "kvt/cli/plan_argument.h"
-#include "kvt/cli/shipped_data.h"
 #include "kvt/cli/terminal_progress.h"
 #include "kvt/engine/llama/cores.h"
 #include "kvt/engine/llama/open_model.h"

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "kvt/base/shipped_data.h"
 #include "kvt/cli/plan_text.h"
 #include "kvt/cli/prompts.h"
-#include "kvt/cli/shipped_data.h"
 #include "kvt/engine/llama/open_model.h"
 
 namespace kvt::cli {

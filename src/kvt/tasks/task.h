@@ -82,4 +82,6 @@ struct TaskOptions {
 // Errors: unknown name or variant, a data file that is missing or broken (file, line and field named), options out of range.
 Result<std::unique_ptr<Task>> open_task(const TaskOptions & options);
 
+std::vector<std::string> task_names();  // in the order of docs/guide/tasks.md
+
 }  // namespace kvt

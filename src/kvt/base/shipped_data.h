@@ -9,7 +9,7 @@
 
 #include "kvt/base/result.h"
 
-namespace kvt::cli {
+namespace kvt {
 
 // --- Interface ---
 
@@ -23,8 +23,8 @@ inline Result<std::string> shipped_data(const std::string & name) {
     for (const fs::path & place : {installed, source}) {
         if (fs::is_regular_file(place, error)) return place.string();
     }
-    return Error{fmt::format("the shipped file {} was not found; looked at {} and {}; name a text file instead", name,
+    return Error{fmt::format("the shipped file {} was not found; looked at {} and {}; name a file of your own instead", name,
                              installed.string(), source.string())};
 }
 
-}  // namespace kvt::cli
+}  // namespace kvt
