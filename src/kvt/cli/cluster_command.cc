@@ -12,14 +12,14 @@ namespace {
 
 struct Options {
     std::string sensitivity, candidates, output;
-    double      eps  = kClusterEps;
-    bool        json = false;
+    double      eps           = kClusterEps;
+    bool        no_clustering = false, json = false;
 };
 
 Result<int> run_cluster(const Options & o) {
     KVT_TRY(const SensitivityTable table, read_record_file(o.sensitivity, parse_sensitivity));
     KVT_TRY(const CandidateSets sets, read_record_file(o.candidates, parse_candidates));
-    KVT_TRY(const LayerGroups groups, cluster(table, sets, o.eps));
+    KVT_TRY(const LayerGroups groups, cluster(table, sets, o.eps, o.no_clustering ? Clustering::none : Clustering::dbscan));
     KVT_CHECK_OK(write_output(o.output, write_record(groups)));
     fmt::print("{}", o.json ? write_record(groups) : groups_text(groups));
     return 0;
@@ -36,6 +36,7 @@ void add_cluster(Commands & commands) {
     app->add_option("--eps", o->eps, "DBSCAN distance on raw e_o (min_samples is 2)")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
+    app->add_flag("--no-clustering", o->no_clustering, "Make every layer a group of its own, to see what clustering does");
     app->add_flag("--json", o->json, "Print the record as JSON");
     app->footer("Example:\n  kvtuner cluster sensitivity.json candidates.json -o groups.json\n");
     app->callback([&commands, o] { commands.action = [o] { return run_cluster(*o); }; });

@@ -10,7 +10,7 @@
 #include "kvt/cli/eval_text.h"
 #include "kvt/cli/plan_argument.h"
 #include "kvt/cli/prompts.h"
-#include "kvt/cli/shipped_data.h"
+#include "kvt/base/shipped_data.h"
 #include "kvt/cli/terminal_progress.h"
 #include "kvt/engine/llama/cores.h"
 #include "kvt/engine/llama/open_model.h"

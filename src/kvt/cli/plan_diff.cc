@@ -1,5 +1,8 @@
 #include "kvt/cli/plan_diff.h"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include <fmt/format.h>
 
 #include "kvt/cli/plan_library.h"
@@ -33,6 +36,27 @@ double bytes_per_token(const schema::Memory & memory) {
     return static_cast<double>(memory.bytes_per_block) / memory.block_tokens;
 }
 
+// How alike the bits of two plans are, for instance of plans tuned on two texts.
+struct Overlap {
+    int    n_equal = 0, n = 0, largest = 0;  // of all K and V; bits
+    double mean_difference = 0;              // bits
+};
+
+Overlap overlap(const NamedPlan & a, const NamedPlan & b) {
+    Overlap o;
+    for (size_t i = 0; i < a.plan.layers.size(); ++i) {
+        const LayerPlan &x = a.plan.layers[i], &y = b.plan.layers[i];
+        for (const int d : {std::abs(x.k.bits - y.k.bits), std::abs(x.v.bits - y.v.bits)}) {
+            ++o.n;
+            o.n_equal += d == 0;
+            o.mean_difference += d;
+            o.largest = std::max(o.largest, d);
+        }
+    }
+    if (o.n != 0) o.mean_difference /= o.n;
+    return o;
+}
+
 }  // namespace
 
 Result<std::string> diff_text(const NamedPlan & a, const NamedPlan & b) {
@@ -54,7 +78,9 @@ Result<std::string> diff_text(const NamedPlan & a, const NamedPlan & b) {
         layers.row({std::to_string(x.layer), side_text(x.k, x.k_transform), side_text(y.k, y.k_transform),
                     side_text(x.v, x.v_transform), side_text(y.v, y.v_transform)});
     }
-    const std::string head = fmt::format("{}\n{} of {} layers differ", totals.text(), n, a.plan.layers.size());
+    const Overlap     o    = overlap(a, b);
+    const std::string head = fmt::format("{}\n{} of {} K and V have the same bits; mean difference {:.2f} bits, largest {}\n{} of {} layers differ",
+                                         totals.text(), o.n_equal, o.n, o.mean_difference, o.largest, n, a.plan.layers.size());
     return n == 0 ? head + "\n" : fmt::format("{}:\n{}", head, layers.text(2));
 }
 
@@ -71,7 +97,11 @@ Result<nlohmann::ordered_json> diff_json(const NamedPlan & a, const NamedPlan & 
                              {"bytes_per_token", bytes_per_token(memory)},
                              {"kld_mean", kld ? nlohmann::ordered_json(kld->value) : nlohmann::ordered_json()}};
     }
-    out["layers"] = nlohmann::ordered_json::array();
+    const Overlap o = overlap(a, b);
+    out["overlap"]  = {{"equal_share", o.n == 0 ? 1.0 : static_cast<double>(o.n_equal) / o.n},
+                       {"mean_difference_bits", o.mean_difference},
+                       {"largest_difference_bits", o.largest}};
+    out["layers"]   = nlohmann::ordered_json::array();
     for (size_t i = 0; i < a.plan.layers.size(); ++i) {
         const LayerPlan &x = a.plan.layers[i], &y = b.plan.layers[i];
         if (!differ(x, y)) continue;

@@ -1,4 +1,4 @@
-// Two plans side by side: sizes, quality, and the layers in which they differ.
+// Two plans side by side: sizes, quality, how alike they are, and the layers in which they differ.
 #pragma once
 
 #include <string>
@@ -6,16 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "kvt/base/result.h"
-#include "kvt/plan/plan.h"
+#include "kvt/eval/kld.h"
 
 namespace kvt::cli {
 
 // --- Interface ---
-
-struct NamedPlan {
-    std::string   name;
-    PrecisionPlan plan;
-};
 
 // Errors: their layers are not the same ones.
 Result<std::string>            diff_text(const NamedPlan & a, const NamedPlan & b);

@@ -1,5 +1,8 @@
 #include "kvt/cli/stage_options.h"
 
+#include <chrono>
+#include <map>
+
 #include <fmt/format.h>
 
 #include "kvt/base/shipped_data.h"
@@ -50,6 +53,14 @@ Budget StageOptions::budget() const {
     return b;
 }
 
+SearchOptions StageOptions::search() const {
+    SearchOptions s{population, trials > 0 ? generations_of_trials(trials, population) : generations, seed};
+    s.algorithm   = algorithm == "moead" ? Algorithm::moead : Algorithm::nsga2;
+    s.first       = first_plans == "chance" ? FirstPlans::chance : FirstPlans::isolated_scores;
+    s.soft_limits = soft_limits;
+    return s;
+}
+
 void model_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("-m,--model", o->model, "GGUF model")->required();
     app->add_option("-t,--threads", o->threads, "Threads; 0: one per core")->check(CLI::Range(0, 4096))->capture_default_str();
@@ -89,12 +100,27 @@ void search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("--chunks", o->chunks, "Chunks per evaluation")->check(CLI::Range(1, 1 << 20))->capture_default_str();
 }
 
-void nsga2_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
+void group_search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("--population", o->population, "Plans per generation, a multiple of 4")
         ->check(CLI::Range(8, 100000))
         ->capture_default_str();
-    app->add_option("--generations", o->generations, "Generations of NSGA-II")
-        ->check(CLI::Range(1, 100000))
+    auto * generations = app->add_option("--generations", o->generations, "Generations after the first population")
+                             ->check(CLI::Range(1, 100000))
+                             ->capture_default_str();
+    app->add_option("--trials", o->trials,
+                    "Plans that a run of the search proposes, repeated ones counted; instead of --generations")
+        ->check(CLI::Range(16, 10000000))
+        ->excludes(generations);
+    app->add_option("--algorithm", o->algorithm, "nsga2 (the paper's code) or moead (its text)")
+        ->check(CLI::IsMember({"nsga2", "moead"}))
+        ->capture_default_str();
+    app->add_option("--soft-limits", o->soft_limits,
+                    "Payload bits, for example 4,6: one run for each, in which larger plans rank behind; their fronts are merged")
+        ->delimiter(',')
+        ->check(CLI::Range(2.0, 8.0));
+    app->add_option("--first-plans", o->first_plans,
+                    "Where a run starts: isolated (scores of every group alone) or chance (the paper)")
+        ->check(CLI::IsMember({"isolated", "chance"}))
         ->capture_default_str();
     app->add_option("--seed", o->seed, "Seed of the search")
         ->check(CLI::Range(uint64_t{0}, uint64_t{0xffffffff}))
@@ -113,6 +139,13 @@ void budget_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
     app->add_option("--max-kld", o->max_kld, "Largest KL divergence, nats")->check(CLI::PositiveNumber);
+}
+
+void time_option(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
+    app->add_option("--time", o->time_limit,
+                    "Search no longer than this, for example 10m, and take the best plan found by then; run again to go on")
+        ->transform(CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}}))
+        ->check(CLI::PositiveNumber);
 }
 
 void output_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
@@ -147,8 +180,20 @@ Result<ScoringText> search_text(const StageOptions & o) {
     return scoring_text(o.text, kDefaultSearch, o.n_ctx, o.chunks, o.threads);
 }
 
-Result<ScoringText> check_text(const StageOptions & o) {
-    return scoring_text(o.check_text, kDefaultCheck, o.n_ctx, o.check_chunks, o.threads);
+Result<std::vector<ScoringText>> check_texts(const StageOptions & o) {
+    std::vector<ScoringText> texts;
+    for (const std::string & path : o.check_texts.empty() ? std::vector<std::string>{""} : o.check_texts) {
+        KVT_TRY(ScoringText text, scoring_text(path, kDefaultCheck, o.n_ctx, o.check_chunks, o.threads));
+        texts.push_back(std::move(text));
+    }
+    return texts;
+}
+
+TimeUsed start_clock(const StageOptions & o) {
+    if (o.time_limit <= 0) return {};
+    return [limit = o.time_limit, started = std::chrono::steady_clock::now()] {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() / limit;
+    };
 }
 
 Status write_output(const std::string & path, const std::string & text) {

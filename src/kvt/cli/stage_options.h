@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -15,21 +16,26 @@ namespace kvt::cli {
 // --- Interface ---
 
 struct StageOptions {
-    std::string model, plugin, output, method = "knapsack", mode, prompts_file, text, check_text, calibration_text;
-    int         n_prompts = 20, n_generate = 32, chunks = 3, check_chunks = 12, n_ctx = 512, threads = 0;
-    int         positions = 0, calibration_tokens = 8192;
-    int         population = 16, generations = 2;
-    uint64_t    seed     = 1;
-    double      max_bits = 0, max_kld = 0;  // 0: not given
-    uint64_t    memory     = 0;             // bytes; 0: not given
-    int         memory_ctx = 8192, memory_parallel = 1;
-    bool        fresh = false, json = false;
+    std::string              model, plugin, output, method = "knapsack", mode, prompts_file, text, calibration_text;
+    std::vector<std::string> check_texts;  // empty: the one that comes with kvtuner
+    int                      n_prompts = 20, n_generate = 32, chunks = 3, check_chunks = 12, n_ctx = 512, threads = 0;
+    int                      positions = 0, calibration_tokens = 8192;
+    int                      population = 16, generations = 2, trials = 0;  // trials 0: generations count
+    std::string              algorithm = "nsga2", first_plans = "isolated";
+    std::vector<double>      soft_limits;
+    bool                     no_pruning = false, no_clustering = false;
+    uint64_t                 seed     = 1;
+    double                   max_bits = 0, max_kld = 0;  // 0: not given
+    uint64_t                 memory     = 0;             // bytes; 0: not given
+    int                      memory_ctx = 8192, memory_parallel = 1;
+    double                   time_limit = 0;  // seconds; 0: none
+    bool                     fresh = false, json = false;
 
     // The mode asked for, else the method's own.
     Result<Mode>  quantization_mode() const;
     Redo          redo() const { return fresh ? Redo::yes : Redo::no; }
     Budget        budget() const;
-    SearchOptions search() const { return {population, generations, seed}; }
+    SearchOptions search() const;
 };
 
 void model_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
@@ -37,15 +43,19 @@ void calibrate_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void mode_option(CLI::App * app, const std::shared_ptr<StageOptions> & o, const std::string & what);
 void profile_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
-void nsga2_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void group_search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void budget_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void time_option(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void output_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 
 Result<std::unique_ptr<ModelRunner>> open_stage_model(const StageOptions & o);
 Result<CalibrateStage>               calibrate_inputs(const StageOptions & o);
 Result<ProfileStage>                 profile_inputs(const StageOptions & o);
 Result<ScoringText>                  search_text(const StageOptions & o);
-Result<ScoringText>                  check_text(const StageOptions & o);
+// One for each of o.check_texts, or the shipped one.
+Result<std::vector<ScoringText>> check_texts(const StageOptions & o);
+// Counts from this call; empty without --time.
+TimeUsed start_clock(const StageOptions & o);
 
 // Writes to `path` if it is not empty. Errors: cannot write.
 Status write_output(const std::string & path, const std::string & text);

@@ -32,6 +32,21 @@ std::string ranges_of(const std::vector<int> & layers) {
     return text;
 }
 
+std::string patterns_text(const SensitivityTable & table) {
+    Table rows({{"layer"}, {"sparsity"}, {"sinks"}, {"recent"}, {"streaming heads"}});
+    for (const LayerErrors & layer : table.layers) {
+        if (layer.patterns.empty()) return "";
+        const LayerPattern p = layer_pattern(layer);
+        rows.row({fmt::format("{}", layer.layer), fmt::format("{:.2f}", p.mean.sparsity), fmt::format("{:.2f}", p.mean.sink_mass),
+                  fmt::format("{:.2f}", p.mean.recent_mass), fmt::format("{} of {}", p.n_streaming, p.n_heads)});
+    }
+    return fmt::format(
+        "\nAttention at full precision: share of tokens below {:g} of the largest weight, weight of the first {} tokens, of the "
+        "last {} "
+        "others\n{}",
+        kSparseWeight, kSinkTokens, kRecentTokens, rows.text(2));
+}
+
 std::string interval(double low, double high) { return std::isnan(low) ? "" : fmt::format("[{:.4f}, {:.4f}]", low, high); }
 
 }  // namespace
@@ -45,8 +60,8 @@ std::string sensitivity_text(const SensitivityTable & table) {
         for (const double e : layer.e_o) cells.push_back(fmt::format("{:.3f}", e));
         rows.row(cells);
     }
-    return fmt::format("Attention output error e_o by layer and pair ({}, {} prompts, {} decode steps)\n{}",
-                       mode_name(table.mode), table.n_prompts, table.n_tokens, rows.text(2));
+    return fmt::format("Attention output error e_o by layer and pair ({}, {} prompts, {} decode steps)\n{}{}",
+                       mode_name(table.mode), table.n_prompts, table.n_tokens, rows.text(2), patterns_text(table));
 }
 
 std::string candidates_text(const CandidateSets & sets) {
@@ -84,6 +99,19 @@ std::string held_out_text(const HeldOutCheck & check) {
     }
     return fmt::format("On text the search did not see ({} tokens of {}-token chunks; noise floor {:.4f}):\n{}", check.n_tokens,
                        check.chunk_tokens, check.floor, rows.text(2));
+}
+
+std::string checks_text(const Evaluation & chosen, const std::vector<NamedCheck> & checks) {
+    std::string text;
+    for (const NamedCheck & c : checks)
+        text += (checks.size() > 1 ? c.name + ": " : "") + held_out_text(c.check) + (checks.size() > 1 ? "\n" : "");
+    text += fmt::format("{}KLD of the chosen plan where it was searched: {:.4f}\n", checks.size() > 1 ? "" : "\n", chosen.kld);
+    for (const NamedCheck & c : checks) {
+        const double kld = c.check.plans.front().kld;
+        text += fmt::format("  on {}: {:.4f}{}\n", c.name, kld,
+                            chosen.kld > 0 ? fmt::format(" ({:+.0f} %)", 100 * (kld / chosen.kld - 1)) : "");
+    }
+    return text;
 }
 
 std::string plan_strip(const std::vector<PairBits> & pairs) {

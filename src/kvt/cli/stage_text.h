@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "kvt/tuner/records.h"
 
@@ -14,6 +15,13 @@ std::string candidates_text(const CandidateSets & sets);
 std::string groups_text(const LayerGroups & groups);
 std::string increments_text(const Study & study);  // of every layer
 std::string held_out_text(const HeldOutCheck & check);
+
+struct NamedCheck {
+    std::string  name;  // of the text
+    HeldOutCheck check;
+};
+// All texts, then how far the chosen plan's KLD on each is from that on the text it was searched on.
+std::string checks_text(const Evaluation & chosen, const std::vector<NamedCheck> & checks);
 // Bits of K and V by layer, one character each: "K 8844..." over "V 4422...".
 std::string plan_strip(const std::vector<PairBits> & pairs);
 // What to type to use a plan file with stock llama.cpp programs.

@@ -1,4 +1,5 @@
 // kvtuner tune: all stages, one folder of results.
+#include <algorithm>
 #include <chrono>
 
 #include <fmt/format.h>
@@ -22,18 +23,25 @@ namespace kvt::cli {
 namespace {
 
 struct Artefacts {
-    std::string calibration, sensitivity, candidates, groups, study, held_out, plan, summary;
+    std::string folder, calibration, sensitivity, candidates, groups, study, plan, summary;
 
-    explicit Artefacts(const std::string & folder)
-        : calibration(folder + "/calibration.safetensors"),
-          sensitivity(folder + "/sensitivity.json"),
-          candidates(folder + "/candidates.json"),
-          groups(folder + "/groups.json"),
-          study(folder + "/study.json"),
-          held_out(folder + "/held_out.json"),
-          plan(folder + "/plan.json"),
-          summary(folder + "/summary.txt") {}
+    explicit Artefacts(const std::string & output)
+        : folder(output),
+          calibration(output + "/calibration.safetensors"),
+          sensitivity(output + "/sensitivity.json"),
+          candidates(output + "/candidates.json"),
+          groups(output + "/groups.json"),
+          study(output + "/study.json"),
+          plan(output + "/plan.json"),
+          summary(output + "/summary.txt") {}
+
+    // held_out.json for the first text, held_out-2.json and so on for the others.
+    std::string held_out(size_t text) const {
+        return text == 0 ? folder + "/held_out.json" : fmt::format("{}/held_out-{}.json", folder, text + 1);
+    }
 };
+
+std::string file_name(const std::string & path) { return path.substr(path.find_last_of('/') + 1); }
 
 // Said before the long part begins; the progress bar adds the time once evaluations have been seen.
 void announce(const StageOptions & o, const std::string & what, int evaluations) {
@@ -47,22 +55,24 @@ struct Searched {
 };
 
 // The paper's procedure: profile, prune, cluster, NSGA-II over groups.
-Result<Searched> search_groups(ModelRunner & model, const StageOptions & o, const Artefacts & files, Progress & progress) {
+Result<Searched> search_groups(ModelRunner & model, const StageOptions & o, const Artefacts & files, Progress & progress,
+                               const TimeUsed & clock) {
     KVT_TRY(const ProfileStage profile, profile_inputs(o));
     KVT_TRY(const ScoringText on_validation, search_text(o));
     KVT_TRY(const SensitivityTable table, profile_stage(model, profile, files.sensitivity, o.redo(), progress));
-    const CandidateSets sets = prune(table);
+    const CandidateSets sets = prune(table, o.no_pruning ? Pruning::none : Pruning::pareto);
     KVT_CHECK_OK(write_output(files.candidates, write_record(sets)));
-    KVT_TRY(const LayerGroups groups, cluster(table, sets));
+    KVT_TRY(const LayerGroups groups, cluster(table, sets, kClusterEps, o.no_clustering ? Clustering::none : Clustering::dbscan));
     KVT_CHECK_OK(write_output(files.groups, write_record(groups)));
     announce(o, fmt::format("{} groups, {:.0f} plans to choose from", groups.groups.size(), search_space(groups)),
              max_evaluations(groups, o.search()));
-    KVT_TRY(Study study, search_stage(model, groups, on_validation, o.search(), files.study, o.redo(), progress));
+    KVT_TRY(Study study, search_stage(model, groups, on_validation, o.search(), files.study, o.redo(), progress, clock));
     return Searched{std::move(study), table.data_sha256, groups_text(groups)};
 }
 
 // Ours: calibrated transforms where the mode has them, then an exact allocation over layers.
-Result<Searched> search_layers(ModelRunner & model, const StageOptions & o, const Artefacts & files, Progress & progress) {
+Result<Searched> search_layers(ModelRunner & model, const StageOptions & o, const Artefacts & files, Progress & progress,
+                               const TimeUsed & clock) {
     KVT_TRY(const Mode mode, o.quantization_mode());
     KVT_TRY(const CalibrateStage calibrate, calibrate_inputs(o));
     KVT_TRY(const ScoringText on_validation, search_text(o));
@@ -71,35 +81,70 @@ Result<Searched> search_layers(ModelRunner & model, const StageOptions & o, cons
         KVT_TRY(calibration, calibrate_stage(model, calibrate, files.calibration, o.redo(), progress));
     }
     announce(o, fmt::format("K and V of {} layers", model.info().n_layer), max_allocation_evaluations(model.info()));
-    KVT_TRY(Study study, allocation_stage(model, mode, calibration, on_validation, o.budget(), files.study, o.redo(), progress));
+    KVT_TRY(Study study,
+            allocation_stage(model, mode, calibration, on_validation, o.budget(), files.study, o.redo(), progress, clock));
     std::string explanation = increments_text(study);
     return Searched{std::move(study), "", std::move(explanation)};
 }
 
+bool no_budget(const Budget & b) { return !b.limits_size() && !b.max_kld; }
+
+// With soft limits and no budget, the paper's rule for the largest of them.
+Result<Choice> chosen_plan(const Study & study, const Budget & budget) {
+    if (study.soft_limits.empty() || !no_budget(budget)) return choose_plan(study, budget);
+    return choose_within_payload(study, *std::max_element(study.soft_limits.begin(), study.soft_limits.end()));
+}
+
+// The paper's selection: KVTuner-C{bits}.json for every soft limit.
+Status write_published(const Study & study, const std::string & folder) {
+    for (const double limit : study.soft_limits) {
+        KVT_TRY(const Choice choice, choose_within_payload(study, limit));
+        const Evaluation & e         = study.evaluations[static_cast<size_t>(choice.evaluation)];
+        PrecisionPlan      plan      = plan_of(study, e.pairs);
+        plan.provenance.tool_version = build_info::kVersion;
+        plan.provenance.method       = study.method;
+        plan.provenance.objective    = "kld_mean";
+        plan.provenance.seed         = study.seed;
+        plan.provenance.evaluations  = static_cast<int>(study.evaluations.size());
+        plan.provenance.inputs       = {{"model", study.model.file_sha256}, {"search", study.data_sha256}};
+        KVT_CHECK_OK(write_plan_files(plan, fmt::format("{}/KVTuner-C{:.2f}.json", folder, e.payload_bits)));
+    }
+    return ok_status();
+}
+
 Result<int> run_tune(const StageOptions & o) {
-    const auto started = std::chrono::steady_clock::now();
-    KVT_CHECK_OK(o.quantization_mode());
-    KVT_TRY(const ScoringText on_test, check_text(o));
+    const auto     started = std::chrono::steady_clock::now();
+    const TimeUsed clock   = start_clock(o);
+    KVT_TRY(const Mode mode, o.quantization_mode());
+    KVT_TRY(const std::vector<ScoringText> on_test, check_texts(o));
     KVT_CHECK_OK(make_folder(o.output));
     const Artefacts files(o.output);
     KVT_TRY(const auto model, open_stage_model(o));
+    KVT_CHECK_OK(check_feasible(model->info(), mode, o.budget()));
 
     TerminalProgress progress;
-    KVT_TRY(const Searched found,
-            o.method == "paper" ? search_groups(*model, o, files, progress) : search_layers(*model, o, files, progress));
+    KVT_TRY(const Searched found, o.method == "paper" ? search_groups(*model, o, files, progress, clock)
+                                                      : search_layers(*model, o, files, progress, clock));
     const Study & study = found.study;
-    KVT_TRY(const Choice choice, choose_plan(study, o.budget()));
-    KVT_TRY(const HeldOutCheck check, check_stage(*model, study, choice, on_test, files.held_out, o.redo(), progress));
+    KVT_TRY(const Choice choice, chosen_plan(study, o.budget()));
+    std::vector<NamedCheck> checks;
+    for (size_t i = 0; i < on_test.size(); ++i) {
+        KVT_TRY(HeldOutCheck done, check_stage(*model, study, choice, on_test[i], files.held_out(i), o.redo(), progress));
+        checks.push_back({o.check_texts.empty() ? "WikiText-2 test" : file_name(o.check_texts[i]), std::move(done)});
+    }
+    const HeldOutCheck & check = checks.front().check;
     const PrecisionPlan plan = finished_plan(study, choice, check, found.profile_sha256, build_info::kVersion);
     KVT_CHECK_OK(write_plan_files(plan, files.plan));
     const Result<std::string> kept = put_in_library(plan);  // the plan is written already: a library that cannot be is no failure
     if (!kept.ok()) fmt::print(stderr, "kvtuner: the plan is not in the plan library: {}\n", kept.error().message);
 
-    const Evaluation & chosen = study.evaluations[static_cast<size_t>(choice.evaluation)];
-    const std::string  summary =
-        fmt::format("{}\n{}\nChosen: {}.\n{}\n{}", found.explanation, study_text(study, choice.evaluation), choice.why,
-                    plan_strip(chosen.pairs), held_out_text(check));
+    const Evaluation & chosen  = study.evaluations[static_cast<size_t>(choice.evaluation)];
+    const std::string  summary = fmt::format(
+         "{}\n{}\n{}Chosen: {}.\n{}\n{}", found.explanation, study_text(study, choice.evaluation),
+        study.complete ? "" : "The time was up before the search had finished: the same command without --time goes on.\n",
+         choice.why, plan_strip(chosen.pairs), checks_text(chosen, checks));
     KVT_CHECK_OK(write_output(files.summary, summary));
+    KVT_CHECK_OK(write_published(study, o.output));
     if (o.json) {
         nlohmann::ordered_json j;
         j["plan"]     = files.plan;
@@ -107,6 +152,8 @@ Result<int> run_tune(const StageOptions & o) {
         j["why"]      = choice.why;
         j["study"]    = nlohmann::ordered_json::parse(write_record(study));
         j["held_out"] = nlohmann::ordered_json::parse(write_record(check));
+        for (size_t i = 1; i < checks.size(); ++i)
+            j["other_texts"].push_back(nlohmann::ordered_json::parse(write_record(checks[i].check)));
         print_json(j);
         return 0;
     }
@@ -125,28 +172,39 @@ void add_tune(Commands & commands) {
     model_options(app, o);
     app->add_option("-o,--output", o->output, "Folder for plan.json and the artefacts of every stage; run again to resume")
         ->required();
-    app->add_option("--method", o->method,
-                    "knapsack: exact allocation of bits to every K and V; paper: profile, prune, cluster, NSGA-II over groups")
+    app->add_option(
+           "--method", o->method,
+           "knapsack: exact allocation of bits to every K and V; paper: profile, prune, cluster, sampled search over groups")
         ->check(CLI::IsMember({"knapsack", "paper"}))
         ->capture_default_str();
     mode_option(app, o, "Quantization mode: rotated, kivi or per-token; default: rotated, for --method paper kivi");
     calibrate_options(app, o);
     search_options(app, o);
-    app->add_option("--check-text", o->check_text,
-                    "Held-out text for the final figures; default: the head of WikiText-2 test that comes with kvtuner");
+    app->add_option(
+           "--check-text", o->check_texts,
+           "Held-out text for the final figures, may be repeated for text of other kinds; default: the head of WikiText-2 test "
+           "that comes with kvtuner")
+        ->take_all();
     app->add_option("--check-chunks", o->check_chunks, "Chunks of held-out text")
         ->check(CLI::Range(1, 1 << 20))
         ->capture_default_str();
     budget_options(app, o);
+    time_option(app, o);
     profile_options(app, o);
-    nsga2_options(app, o);
+    group_search_options(app, o);
+    app->add_flag("--no-pruning", o->no_pruning, "Paper: keep all nine pairs in every layer");
+    app->add_flag("--no-clustering", o->no_clustering, "Paper: every layer is a group of its own");
     output_options(app, o);
     app->footer(R"(Without a budget, the smallest plan whose KL divergence is within 3 times the noise floor is chosen.
 Examples:
   kvtuner tune -m model.gguf -o tuned
-  kvtuner tune -m model.gguf -o tuned --bits 4.5
+  kvtuner tune -m model.gguf -o tuned --bits 4.5 --time 10m
+  kvtuner tune -m model.gguf -o tuned --check-text prose.txt --check-text code.txt
   kvtuner tune -m model.gguf -o tuned --memory 512MiB --for-ctx 32768 --parallel 4
   kvtuner tune -m model.gguf -o tuned-paper --method paper --mode per-token --max-kld 0.02
+As published (MOEA/D, 200 trials for each of two soft limits; the best plan within each is written too):
+  kvtuner tune -m model.gguf -o published --method paper --algorithm moead --first-plans chance --soft-limits 4,6 \
+    --population 20 --trials 200
 )");
     app->callback([&commands, o] { commands.action = [o] { return run_tune(*o); }; });
 }

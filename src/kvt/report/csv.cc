@@ -82,6 +82,16 @@ std::string sensitivity_csv(const SensitivityTable & table) {
     return text;
 }
 
+std::string attention_csv(const SensitivityTable & table) {
+    std::string text = "layer,head,sparsity,sink_mass,recent_mass,streaming\r\n";
+    for (const LayerErrors & layer : table.layers) {
+        int head = 0;
+        for (const HeadPattern & p : layer.patterns)
+            row(text, layer.layer, head++, p.sparsity, p.sink_mass, p.recent_mass, is_streaming(p) ? 1 : 0);
+    }
+    return text;
+}
+
 }  // namespace
 
 std::vector<NamedText> csv_files(const Results & results) {
@@ -91,6 +101,8 @@ std::vector<NamedText> csv_files(const Results & results) {
     if (results.plan) files.push_back({"memory.csv", memory_csv(*results.plan)});
     if (results.study.increments) files.push_back({"increments.csv", increments_csv(*results.study.increments)});
     if (results.sensitivity) files.push_back({"sensitivity.csv", sensitivity_csv(*results.sensitivity)});
+    if (results.sensitivity && !results.sensitivity->layers.front().patterns.empty())
+        files.push_back({"attention.csv", attention_csv(*results.sensitivity)});
     return files;
 }
 

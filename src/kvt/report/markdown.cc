@@ -79,6 +79,21 @@ std::string sensitivity(const Results & results) {
         }
         text += "\n";
     }
+    if (results.sensitivity && !results.sensitivity->layers.front().patterns.empty()) {
+        text += fmt::format(
+            "Attention patterns at full precision, mean over query heads: share of tokens below {:g} of the largest weight, "
+            "weight of "
+            "the first {} tokens, of the last {} others; heads with at least 0.9 on both are streaming heads.\n\n"
+            "| layer | sparsity | sinks | recent | streaming heads |\n|---:|---:|---:|---:|---:|\n",
+            kSparseWeight, kSinkTokens, kRecentTokens);
+        for (const LayerErrors & layer : results.sensitivity->layers) {
+            const LayerPattern p = layer_pattern(layer);
+            text += row({fmt::format("{}", layer.layer), fmt::format("{:.2f}", p.mean.sparsity),
+                         fmt::format("{:.2f}", p.mean.sink_mass), fmt::format("{:.2f}", p.mean.recent_mass),
+                         fmt::format("{} of {}", p.n_streaming, p.n_heads)});
+        }
+        text += "\n";
+    }
     if (!results.study.groups.groups.empty()) {
         text += "| group | layers | candidate pairs |\n|---:|---|---|\n";
         int number = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace kvt {
 
@@ -35,7 +36,7 @@ Json formats_json(const PrecisionPlan & plan) {
 Json sensitivity_json(const SensitivityTable & table) {
     Json j = Json::parse(write_record(table));
     for (Json & layer : j["layers"])
-        for (const char * key : {"e_k_head", "e_v_head", "e_a_head", "e_o_head"}) layer.erase(key);
+        for (const char * key : {"e_k_head", "e_v_head", "e_a_head", "e_o_head", "patterns"}) layer.erase(key);
     return j;
 }
 
@@ -56,10 +57,14 @@ std::vector<MemoryRow> memory_by_context(const PrecisionPlan & plan) {
 std::vector<std::string> commands_to_repeat(const Results & results) {
     const Study & study = results.study;
     std::string   tune  = "kvtuner tune -m model.gguf -o tuned";
-    if (study.method == kNsga2) tune += " --method paper";
+    if (over_groups(study)) tune += " --method paper";
     tune += fmt::format(" --mode {} -c {} --chunks {}", mode_name(study.mode), study.chunk_tokens, study.n_chunks);
-    if (study.method == kNsga2)
+    if (over_groups(study)) {
         tune += fmt::format(" --population {} --generations {} --seed {}", study.population, study.generations, study.seed);
+        if (study.method == kMoead) tune += " --algorithm moead";
+        if (!study.seeded) tune += " --first-plans chance";
+        if (!study.soft_limits.empty()) tune += fmt::format(" --soft-limits {}", fmt::join(study.soft_limits, ","));
+    }
     if (results.sensitivity)
         tune += fmt::format(" --prompts {} --generate {}", results.sensitivity->n_prompts, results.sensitivity->n_generated);
     if (study.calibration.positions > 0) tune += fmt::format(" --positions {}", study.calibration.positions);

@@ -44,6 +44,18 @@ BitStrips bits_by_layer(const std::vector<PairBits> & pairs) {
     return strips;
 }
 
+LayerPattern layer_pattern(const LayerErrors & layer) {
+    LayerPattern found;
+    found.n_heads = static_cast<int>(layer.patterns.size());
+    for (const HeadPattern & p : layer.patterns) {
+        found.mean.sparsity += p.sparsity / found.n_heads;
+        found.mean.sink_mass += p.sink_mass / found.n_heads;
+        found.mean.recent_mass += p.recent_mass / found.n_heads;
+        found.n_streaming += is_streaming(p);
+    }
+    return found;
+}
+
 std::string study_text(const Study & study, int chosen) {
     std::string text =
         fmt::format("{} plans scored on {} chunks of {} tokens; noise floor {:.4f} nats; effective bits at {} tokens\n",

@@ -20,6 +20,13 @@ struct BitStrips {
 };
 BitStrips bits_by_layer(const std::vector<PairBits> & pairs);
 
+// Mean over the query heads of a layer, and how many of them are streaming heads.
+struct LayerPattern {
+    HeadPattern mean;
+    int         n_streaming = 0, n_heads = 0;
+};
+LayerPattern layer_pattern(const LayerErrors & layer);
+
 // Front plans and all uniform pairs by bits, the chosen one marked, the noise floor stated; then frontier_plot().
 std::string study_text(const Study & study, int chosen);
 

@@ -5,10 +5,12 @@
 #include <filesystem>
 #include <limits>
 #include <optional>
+#include <tuple>
 
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/base/file_lock.h"
 #include "kvt/base/sha256.h"
 #include "kvt/eval/kld.h"
 #include "kvt/eval/kld_scorer.h"
@@ -93,7 +95,7 @@ struct Rival {
 
 // What a user would take without a tuner.
 std::vector<Rival> rivals_of(const std::string & method) {
-    if (method == kNsga2) return {{{8, 8}}, {{8, 4}}, {{4, 8}}, {{4, 4}}};
+    if (method != kKnapsack) return {{{8, 8}}, {{8, 4}}, {{4, 8}}, {{4, 4}}};
     return {{{8, 8}}, {{6, 6}}, {{6, 4}}, {{5, 5}}, {{5, 4}}, {{4, 4}}, {{8, 8}, true}, {{4, 4}, true}};
 }
 
@@ -190,7 +192,8 @@ Result<CalibrationRef> calibrate_stage(ModelRunner & runner, const CalibrateStag
 }
 
 Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
-                           const SearchOptions & options, const std::string & path, Redo redo, Progress & progress) {
+                           const SearchOptions & options, const std::string & path, Redo redo, Progress & progress,
+                           const TimeUsed & time_used) {
     if (!(groups.model == runner.info())) {
         return Error{fmt::format("the layer groups are of {}, not of the model {}: profile this model first", groups.model.name,
                                  runner.info().name)};
@@ -203,18 +206,23 @@ Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, con
     start.data_sha256   = sha256_hex(text.text);
     start.inputs_sha256 = hash_of({"study 1", start.model.file_sha256, write_record(groups), start.data_sha256,
                                    fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
+    KVT_TRY(const FileLock lock, FileLock::take(path));
     KVT_TRY(auto stored, resume_study(start, path, redo));
-    const bool same = stored && stored->seed == options.seed && stored->population == options.population &&
-                      stored->generations == options.generations;
-    if (same && stored->complete) return std::move(*stored);
+    Study wanted;
+    describe_search(options, wanted);
+    const auto how = [](const Study & s) {
+        return std::tie(s.method, s.seed, s.population, s.generations, s.seeded, s.soft_limits);
+    };
+    if (stored && stored->complete && how(*stored) == how(wanted)) return std::move(*stored);
     return scored_study(runner, std::move(start), text, path, progress,
                         [&](Study study, Objective & objective, const SaveStudy & save) {
-                            return run_search(std::move(study), objective, options, save, progress);
+                            return run_search(std::move(study), objective, options, save, progress, time_used);
                         });
 }
 
 Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration, const ScoringText & text,
-                               const Budget & budget, const std::string & path, Redo redo, Progress & progress) {
+                               const Budget & budget, const std::string & path, Redo redo, Progress & progress,
+                               const TimeUsed & time_used) {
     Study start;
     start.model         = runner.info();
     start.mode          = mode;
@@ -224,10 +232,11 @@ Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const Calibratio
     start.data_sha256   = sha256_hex(text.text);
     start.inputs_sha256 = hash_of({"allocation 2", start.model.file_sha256, std::string(mode_name(mode)), calibration.sha256,
                                    start.data_sha256, fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
+    KVT_TRY(const FileLock lock, FileLock::take(path));
     KVT_CHECK_OK(resume_study(start, path, redo));  // another budget may ask for plans that a finished study lacks
     return scored_study(runner, std::move(start), text, path, progress,
                         [&](Study study, Objective & objective, const SaveStudy & save) {
-                            return run_allocation(std::move(study), objective, budget, save, progress);
+                            return run_allocation(std::move(study), objective, budget, save, progress, time_used);
                         });
 }
 

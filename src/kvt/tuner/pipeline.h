@@ -49,13 +49,16 @@ struct ScoringText {
     int         n_threads = 0;
 };
 
-// Resumes an unfinished study of equal inputs: plans scored before are not scored again.
+// Resumes an unfinished study of equal inputs: plans scored before are not scored again. While it runs, other processes may read
+// the study and are refused to write it. When the time is up, the study so far is returned.
 Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
-                           const SearchOptions & options, const std::string & path, Redo redo, Progress & progress);
+                           const SearchOptions & options, const std::string & path, Redo redo, Progress & progress,
+                           const TimeUsed & time_used = {});
 
 // The same by allocation (search/allocate.h), without groups.   calibration  of the mode's transforms, empty if it has none
 Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration, const ScoringText & text,
-                               const Budget & budget, const std::string & path, Redo redo, Progress & progress);
+                               const Budget & budget, const std::string & path, Redo redo, Progress & progress,
+                               const TimeUsed & time_used = {});
 
 // The chosen plan and its rivals on text that the search did not see: uniform plans of the study's mode, and what KIVI offers.
 Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, const Choice & choice, const ScoringText & text,

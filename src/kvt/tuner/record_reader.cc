@@ -22,18 +22,19 @@ double figure(ObjectReader & o, const char * key) { return o.raw(key).is_null() 
 
 int count(ObjectReader & o, const char * key, int high = kMaxCount) { return static_cast<int>(o.integer(key, 0, high)); }
 
-void read_head(ObjectReader & o, const char * kind, ModelInfo & m, Mode & mode, std::string & inputs) {
+// Returns the schema version.
+int64_t read_head(ObjectReader & o, const char * kind, int newest, ModelInfo & m, Mode & mode, std::string & inputs) {
     const std::string schema = std::string("kvtuner.") + kind;
     (void)o.choice("schema", {schema});
-    (void)o.integer("schema_version", 1, 1);
-    ObjectReader model = o.object("model");
-    m.name             = model.text("name");
-    m.arch             = model.text("arch");
-    m.file_sha256      = model.sha256("file_sha256", true);
-    m.n_layer          = static_cast<int>(model.integer("n_layer", 1, 4096));
-    m.n_kv_heads       = static_cast<int>(model.integer("n_kv_heads", 1, 4096));
-    m.head_dim_k       = static_cast<int>(model.integer("head_dim_k", 1, 1024));
-    m.head_dim_v       = static_cast<int>(model.integer("head_dim_v", 1, 1024));
+    const int64_t version = o.integer("schema_version", 1, newest);
+    ObjectReader  model   = o.object("model");
+    m.name                = model.text("name");
+    m.arch                = model.text("arch");
+    m.file_sha256         = model.sha256("file_sha256", true);
+    m.n_layer             = static_cast<int>(model.integer("n_layer", 1, 4096));
+    m.n_kv_heads          = static_cast<int>(model.integer("n_kv_heads", 1, 4096));
+    m.head_dim_k          = static_cast<int>(model.integer("head_dim_k", 1, 1024));
+    m.head_dim_v          = static_cast<int>(model.integer("head_dim_v", 1, 1024));
     model.refuse_other_keys();
     const auto parsed = parse_mode(o.text("mode"));
     if (!parsed.ok()) {
@@ -42,6 +43,7 @@ void read_head(ObjectReader & o, const char * kind, ModelInfo & m, Mode & mode, 
         mode = *parsed;
     }
     inputs = o.sha256("inputs_sha256", true);
+    return version;
 }
 
 std::vector<double> numbers(ObjectReader & o, const char * key) {
@@ -153,14 +155,14 @@ std::vector<LayerGroup> read_groups(ObjectReader & o, int n_layer) {
 
 // Parses, lets `fill` read, and turns the first complaint into an Error.
 template <class Record, class Fill>
-Result<Record> read_record(std::string_view text, const char * kind, Fill fill) {
+Result<Record> read_record(std::string_view text, const char * kind, int newest, Fill fill) {
     auto document = parse_strict_json(text, kMaxBytes, kMaxDepth);
     if (!document.ok()) return Error{fmt::format("{}: {}", kind, document.error().message)};
-    Complaint    complaint;
-    ObjectReader o(*document, "", complaint);
-    Record       record;
-    read_head(o, kind, record.model, record.mode, record.inputs_sha256);
-    fill(o, record);
+    Complaint     complaint;
+    ObjectReader  o(*document, "", complaint);
+    Record        record;
+    const int64_t version = read_head(o, kind, newest, record.model, record.mode, record.inputs_sha256);
+    fill(o, record, version);
     o.refuse_other_keys();
     if (!complaint.empty()) return Error{fmt::format("{}: {}", kind, complaint.text())};
     return record;
@@ -169,7 +171,7 @@ Result<Record> read_record(std::string_view text, const char * kind, Fill fill) 
 }  // namespace
 
 Result<SensitivityTable> parse_sensitivity(std::string_view text) {
-    return read_record<SensitivityTable>(text, "sensitivity", [](ObjectReader & o, SensitivityTable & t) {
+    return read_record<SensitivityTable>(text, "sensitivity", 2, [](ObjectReader & o, SensitivityTable & t, int64_t version) {
         t.eps         = o.number("eps");
         t.n_prompts   = count(o, "n_prompts");
         t.n_generated = count(o, "n_generated");
@@ -187,6 +189,9 @@ Result<SensitivityTable> parse_sensitivity(std::string_view text) {
             l.e_v_head = fixed_rows<3>(item, "e_v_head");
             l.e_a_head = fixed_rows<3>(item, "e_a_head");
             l.e_o_head = fixed_rows<9>(item, "e_o_head");
+            if (version >= 2) {
+                for (const auto & p : fixed_rows<3>(item, "patterns")) l.patterns.push_back({p[0], p[1], p[2]});
+            }
             t.layers.push_back(std::move(l));
         });
         if (static_cast<int>(t.layers.size()) != t.model.n_layer)
@@ -195,7 +200,7 @@ Result<SensitivityTable> parse_sensitivity(std::string_view text) {
 }
 
 Result<CandidateSets> parse_candidates(std::string_view text) {
-    return read_record<CandidateSets>(text, "candidates", [](ObjectReader & o, CandidateSets & c) {
+    return read_record<CandidateSets>(text, "candidates", 1, [](ObjectReader & o, CandidateSets & c, int64_t) {
         each(o, "layers", [&](ObjectReader & item) {
             LayerCandidates l;
             l.layer = count(item, "layer");
@@ -209,7 +214,7 @@ Result<CandidateSets> parse_candidates(std::string_view text) {
 }
 
 Result<LayerGroups> parse_groups(std::string_view text) {
-    return read_record<LayerGroups>(text, "groups", [](ObjectReader & o, LayerGroups & g) {
+    return read_record<LayerGroups>(text, "groups", 1, [](ObjectReader & o, LayerGroups & g, int64_t) {
         g.eps         = o.number("eps");
         g.min_samples = count(o, "min_samples");
         g.groups      = read_groups(o, g.model.n_layer);
@@ -217,8 +222,8 @@ Result<LayerGroups> parse_groups(std::string_view text) {
 }
 
 Result<Study> parse_study(std::string_view text) {
-    return read_record<Study>(text, "study", [](ObjectReader & o, Study & s) {
-        s.method = o.choice("method", {kNsga2, kKnapsack});
+    return read_record<Study>(text, "study", 2, [](ObjectReader & o, Study & s, int64_t version) {
+        s.method = o.choice("method", {kNsga2, kMoead, kKnapsack});
         if (!o.raw("calibration").is_null()) {
             ObjectReader c          = o.object("calibration");
             s.calibration.file      = c.text("file");
@@ -226,9 +231,13 @@ Result<Study> parse_study(std::string_view text) {
             s.calibration.positions = static_cast<int>(c.integer("positions", 1, 1 << 30));
             c.refuse_other_keys();
         }
-        s.seed                 = o.unsigned64("seed");
-        s.population           = count(o, "population");
-        s.generations          = count(o, "generations");
+        s.seed        = o.unsigned64("seed");
+        s.population  = count(o, "population");
+        s.generations = count(o, "generations");
+        if (version >= 2) {
+            s.seeded      = o.boolean("seeded");
+            s.soft_limits = numbers(o, "soft_limits");
+        }
         s.chunk_tokens         = count(o, "chunk_tokens");
         s.n_chunks             = count(o, "n_chunks");
         s.at_tokens            = static_cast<int>(o.integer("at_tokens", 1, 1 << 30));
@@ -280,7 +289,7 @@ Result<Study> parse_study(std::string_view text) {
 }
 
 Result<HeldOutCheck> parse_held_out(std::string_view text) {
-    return read_record<HeldOutCheck>(text, "held_out", [](ObjectReader & o, HeldOutCheck & c) {
+    return read_record<HeldOutCheck>(text, "held_out", 1, [](ObjectReader & o, HeldOutCheck & c, int64_t) {
         c.data_sha256  = o.sha256("data_sha256", true);
         c.chunk_tokens = count(o, "chunk_tokens");
         c.n_chunks     = count(o, "n_chunks");

@@ -13,10 +13,10 @@ using Json = nlohmann::ordered_json;
 // JSON has no NaN: an unknown figure is null.
 Json figure(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
 
-Json head(const char * kind, const ModelInfo & m, Mode mode, const std::string & inputs) {
+Json head(const char * kind, const ModelInfo & m, Mode mode, const std::string & inputs, int version = 1) {
     Json j;
     j["schema"]         = std::string("kvtuner.") + kind;
-    j["schema_version"] = 1;
+    j["schema_version"] = version;
     j["model"]          = {{"name", m.name},
                            {"arch", m.arch},
                            {"file_sha256", m.file_sha256},
@@ -53,7 +53,7 @@ std::string text_of(const Json & j) { return j.dump(1, ' ', true, Json::error_ha
 }  // namespace
 
 std::string write_record(const SensitivityTable & t) {
-    Json j           = head("sensitivity", t.model, t.mode, t.inputs_sha256);
+    Json j           = head("sensitivity", t.model, t.mode, t.inputs_sha256, 2);
     j["eps"]         = t.eps;
     j["n_prompts"]   = t.n_prompts;
     j["n_generated"] = t.n_generated;
@@ -61,6 +61,8 @@ std::string write_record(const SensitivityTable & t) {
     j["data_sha256"] = t.data_sha256;
     j["layers"]      = Json::array();
     for (const LayerErrors & l : t.layers) {
+        Json patterns = Json::array();
+        for (const HeadPattern & p : l.patterns) patterns.push_back({p.sparsity, p.sink_mass, p.recent_mass});
         j["layers"].push_back({{"layer", l.layer},
                                {"e_k", l.e_k},
                                {"e_v", l.e_v},
@@ -69,7 +71,8 @@ std::string write_record(const SensitivityTable & t) {
                                {"e_k_head", l.e_k_head},
                                {"e_v_head", l.e_v_head},
                                {"e_a_head", l.e_a_head},
-                               {"e_o_head", l.e_o_head}});
+                               {"e_o_head", l.e_o_head},
+                               {"patterns", std::move(patterns)}});
     }
     return text_of(j);
 }
@@ -90,7 +93,7 @@ std::string write_record(const LayerGroups & g) {
 }
 
 std::string write_record(const Study & s) {
-    Json j      = head("study", s.model, s.mode, s.inputs_sha256);
+    Json j      = head("study", s.model, s.mode, s.inputs_sha256, 2);
     j["method"] = s.method;
     j["calibration"] =
         s.calibration.file.empty()
@@ -99,6 +102,8 @@ std::string write_record(const Study & s) {
     j["seed"]         = s.seed;
     j["population"]   = s.population;
     j["generations"]  = s.generations;
+    j["seeded"]       = s.seeded;
+    j["soft_limits"]  = s.soft_limits;
     j["chunk_tokens"] = s.chunk_tokens;
     j["n_chunks"]     = s.n_chunks;
     j["at_tokens"]    = s.at_tokens;

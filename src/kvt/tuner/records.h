@@ -1,4 +1,5 @@
-// Versioned artefacts that pass between the tuner's stages, and their JSON form (schema "kvtuner.<kind>", version 1).
+// Versioned artefacts that pass between the tuner's stages, and their JSON form (schema "kvtuner.<kind>", version 1; of the
+// sensitivities and studies version 2, and files of version 1 are read too).
 #pragma once
 
 #include <array>
@@ -20,6 +21,19 @@ namespace kvt {
 inline constexpr std::array<PairBits, 9> kPairs{{{8, 8}, {8, 4}, {8, 2}, {4, 8}, {4, 4}, {4, 2}, {2, 8}, {2, 4}, {2, 2}}};
 inline constexpr std::array<int, 3>      kBits{{8, 4, 2}};
 
+// How one query head spreads its attention at full precision, mean over decode steps (KVTuner section 4: sparse heads that look
+// at sinks and recent tokens bear few key bits, dense ones do not).
+struct HeadPattern {
+    double sparsity    = 0;  // share of attended tokens whose weight is below kSparseWeight of the largest one
+    double sink_mass   = 0;  // weight of the first kSinkTokens tokens
+    double recent_mass = 0;  // weight of the last kRecentTokens of the others
+};
+inline constexpr double kSparseWeight = 0.01;
+inline constexpr int    kSinkTokens = 4, kRecentTokens = 32;
+
+// A streaming head has nearly all its weight on sinks and recent tokens; any other one is a retrieval head.
+inline bool is_streaming(const HeadPattern & p) { return p.sink_mass + p.recent_mass >= 0.9; }
+
 // Errors of one layer (method.md 2.2): mean over prompts, heads, tokens, elements with equal weight at each level.
 struct LayerErrors {
     int                   layer = 0;
@@ -28,6 +42,7 @@ struct LayerErrors {
     // Per head, same measures: e_k_head[kv head][bits], e_o_head[query head][pair].
     std::vector<std::array<double, 3>> e_k_head, e_v_head, e_a_head;
     std::vector<std::array<double, 9>> e_o_head;
+    std::vector<HeadPattern>           patterns;  // [n_q_heads]; empty in files of version 1
 };
 
 struct SensitivityTable {
@@ -85,7 +100,8 @@ struct Increments {
     double              noise = 0;       // standard error of one of them, pooled over all
 };
 
-inline constexpr const char * kNsga2    = "nsga2";     // over layer groups, the paper's
+inline constexpr const char * kNsga2    = "nsga2";     // over layer groups, as in the paper's code
+inline constexpr const char * kMoead    = "moead";     // over layer groups, as in the paper's text
 inline constexpr const char * kKnapsack = "knapsack";  // over layers, from increments
 
 struct Study {
@@ -95,6 +111,8 @@ struct Study {
     CalibrationRef            calibration;  // of the transforms that the plans use; empty if they use none
     uint64_t                  seed       = 0;
     int                       population = 0, generations = 0;
+    bool                      seeded = true;  // groups: the first population came from isolated scores, else from chance
+    std::vector<double>       soft_limits;    // groups: payload bits M of each run of the sampler; empty: one run without
     int                       chunk_tokens = 0, n_chunks = 0, at_tokens = 4096;  // effective bits are counted at at_tokens cells
     double                    floor = 0;                                         // KLD of the all-f16 plan on the same tokens
     std::string               data_sha256;
@@ -112,6 +130,8 @@ inline PrecisionPlan plan_of(const Study & study, const std::vector<PairBits> & 
     if (!plan.transforms.empty()) plan.calibration = study.calibration;
     return plan;
 }
+
+inline bool over_groups(const Study & study) { return study.method != kKnapsack; }
 
 // A plan picked from a study, and the reason in one sentence.
 struct Choice {

@@ -1,4 +1,4 @@
-"""Makes a GGUF file of another architecture out of a tiny llama model: metadata changes, weights stay."""
+"""Makes GGUF files out of a tiny llama model: of another architecture with the same weights, or with rows of a weight scaled."""
 import struct
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -84,3 +84,30 @@ def change_architecture(source, target, architecture, changes, vectors=()):
     head += tensors
     with open(target, "wb") as f:
         f.write(head + b"\0" * (-len(head) % alignment) + weights)
+
+
+def scale_rows(source, target, factors):
+    """`factors` {name of a 2-d f32 tensor: {row: factor}}."""
+    with open(source, "rb") as f:
+        data = bytearray(f.read())
+    r = _Reader(bytes(data))
+    r.scalar("I"), r.scalar("I")
+    n_tensors, n_pairs = r.scalar("Q"), r.scalar("Q")
+    for _ in range(n_pairs):
+        r.string()
+        r.value(r.scalar("I"))
+    tensors = {}
+    for _ in range(n_tensors):
+        name = r.string().decode()
+        shape = [r.scalar("Q") for _ in range(r.scalar("I"))]
+        tensors[name] = shape, r.scalar("I"), r.scalar("Q")
+    weights = (r.at + 31) // 32 * 32
+    for name, rows in factors.items():
+        (width, _), kind, offset = tensors[name]
+        assert kind == 0, f"{name} is not f32"
+        for row, factor in rows.items():
+            at = weights + offset + 4 * width * row
+            values = struct.unpack_from(f"<{width}f", data, at)
+            struct.pack_into(f"<{width}f", data, at, *(factor * value for value in values))
+    with open(target, "wb") as f:
+        f.write(data)

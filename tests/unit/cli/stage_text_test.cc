@@ -28,11 +28,13 @@ TEST(StageText, SensitivityHasARowPerLayer) {
     e.layer                = 7;
     e.e_o[0]               = 0.0144;
     e.e_o[8]               = 0.962;
+    e.patterns             = {{0.9, 0.7, 0.25}, {0.3, 0.10, 0.17}};
     table.layers           = {e};
     const std::string text = sensitivity_text(table);
     EXPECT_NE(text.find("kivi, 20 prompts, 640 decode steps"), std::string::npos) << text;
     EXPECT_NE(text.find("0.014"), std::string::npos) << text;
     EXPECT_NE(text.find("0.962"), std::string::npos) << text;
+    EXPECT_NE(text.find("7      0.60   0.40    0.21           1 of 2"), std::string::npos) << text;
 }
 
 TEST(StageText, HeldOutLeavesUnknownFiguresEmpty) {
@@ -45,6 +47,17 @@ TEST(StageText, HeldOutLeavesUnknownFiguresEmpty) {
     EXPECT_NE(text.find("0.0081"), std::string::npos) << text;
     EXPECT_NE(text.find("97.1 %"), std::string::npos) << text;
     EXPECT_EQ(text.find("nan"), std::string::npos) << text;
+}
+
+TEST(StageText, GapToEveryTextIsSaid) {
+    Evaluation   chosen;
+    HeldOutCheck prose, code;
+    chosen.kld             = 0.010;
+    prose.plans            = {{"tuned", 6.5, 7.75, 0.012, 0, 0, 0, 0.97, 0, 0, 0, {}}};
+    code.plans             = {{"tuned", 6.5, 7.75, 0.008, 0, 0, 0, 0.97, 0, 0, 0, {}}};
+    const std::string text = checks_text(chosen, {{"prose.txt", prose}, {"code.txt", code}});
+    EXPECT_NE(text.find("searched: 0.0100\n  on prose.txt: 0.0120 (+20 %)\n  on code.txt: 0.0080 (-20 %)\n"), std::string::npos)
+        << text;
 }
 
 TEST(StageText, NextStepsCanBeTyped) {

@@ -1,6 +1,7 @@
 #include "kvt/tuner/search/allocate.h"
 
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -176,6 +177,72 @@ TEST(Allocate, LayersWithinTheNoiseAreTreatedAlike) {
         }
     }
     EXPECT_GE(pairs[5].k, pairs[0].k + 1);
+}
+
+// 15 uniform plans, 16 probes: at 80 % of 24 plans three layers have been probed, and three plans are left.
+TEST(Allocate, TimeIsUpGivesAPlanForTheBudget) {
+    const Budget budget{4.5, {}, {}};
+    Planted      objective;
+    const auto   used  = [&objective] { return objective.calls / 24.0; };
+    const auto   study = run_allocation(start(), objective, budget, kNoSave, no_progress(), used);
+    ASSERT_TRUE(study.ok()) << study.error().message;
+    EXPECT_EQ(objective.calls, 24);
+    EXPECT_FALSE(study->complete);
+    ASSERT_EQ(study->increments->k.size(), size_t{kLayers});
+    const std::vector<double> & k = study->increments->k;
+    EXPECT_DOUBLE_EQ(k[7], (k[0] + k[1] + k[2]) / 3) << "a layer without a probe counts as an average one";
+    EXPECT_LE(chosen(*study, budget).effective_bits, 4.5);
+    EXPECT_GT(chosen(*study, budget).effective_bits, 4.3);
+    Planted    rest;
+    const auto finished = allocate(rest, budget, *study);
+    ASSERT_TRUE(finished.ok());
+    EXPECT_TRUE(finished->complete);
+    EXPECT_LT(chosen(*finished, budget).kld, chosen(*study, budget).kld);
+}
+
+// KLD with interactions: neighbouring layers that are both coarse cost more than the sum. All 6^6 plans of 3 layers are compared.
+TEST(Allocate, NearTheKnownOptimumInSpiteOfInteractions) {
+    constexpr double weight[] = {1.0, 6.0, 0.5};
+    const auto       kld_of   = [&](const std::vector<PairBits> & pairs) {
+        double sum = kFloor, before = 0;
+        for (size_t l = 0; l < pairs.size(); ++l) {
+            const double own = 0.02 * weight[l] * error(pairs[l].k) + 0.008 * error(pairs[l].v);
+            sum += own + 0.4 * std::sqrt(own * before);
+            before = own;
+        }
+        return sum;
+    };
+    class Joint final : public Objective {
+    public:
+        explicit Joint(std::function<double(const std::vector<PairBits> &)> kld) : kld_(std::move(kld)) {}
+        Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
+            return ObjectiveScore{kld_(pairs_of(plan)), NAN, NAN, {}};
+        }
+
+    private:
+        std::function<double(const std::vector<PairBits> &)> kld_;
+    } objective(kld_of);
+    Study small       = start(Mode::per_token_asym);
+    small.model       = planted_model(3);
+    small.calibration = {};
+    const std::vector<int> widths(kCodeWidths.begin(), kCodeWidths.end());
+    for (const double bits : {3.0, 4.0, 5.0}) {
+        double best = INFINITY;
+        for (int code = 0; code < 46656; ++code) {
+            std::vector<PairBits> pairs;
+            int                   rest = code, sum = 0;
+            for (int l = 0; l < 3; ++l, rest /= 36) {
+                pairs.push_back({widths[static_cast<size_t>(rest % 6)], widths[static_cast<size_t>(rest / 6 % 6)]});
+                sum += pairs.back().k + pairs.back().v;
+            }
+            if (sum / 6.0 + 0.5 <= bits) best = std::min(best, kld_of(pairs));  // 32 bits of scale and offset for 64 elements
+        }
+        const Budget budget{bits, {}, {}};
+        const auto   study = run_allocation(small, objective, budget, kNoSave, no_progress());
+        ASSERT_TRUE(study.ok());
+        EXPECT_LE(chosen(*study, budget).effective_bits, bits);
+        EXPECT_LE(chosen(*study, budget).kld - kFloor, 1.15 * (best - kFloor)) << bits;
+    }
 }
 
 TEST(Allocate, ModesWithoutTransformsWorkToo) {

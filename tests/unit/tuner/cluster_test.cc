@@ -156,6 +156,14 @@ TEST(Cluster, DistanceIsEuclideanOverCandidatesOnly) {
     EXPECT_EQ(cluster(table, prune(table))->groups.size(), 1u);
 }
 
+TEST(Cluster, WithoutClusteringEveryLayerIsAGroup) {
+    const SensitivityTable table  = planted_table(4, {});
+    const auto             groups = cluster(table, prune(table), kClusterEps, Clustering::none);
+    ASSERT_EQ(groups->groups.size(), 4u);
+    for (int l = 0; l < 4; ++l) EXPECT_EQ(groups->groups[static_cast<size_t>(l)].layers, std::vector<int>{l});
+    EXPECT_EQ(search_space(*groups), 625);
+}
+
 TEST(Cluster, ChainsJoinAndSetsDoNotMix) {
     SensitivityTable table = planted_table(4, {});
     for (size_t l = 0; l < 4; ++l) table.layers[l].e_o[8] += 0.04 * static_cast<double>(l);  // ends 0.12 apart

@@ -96,6 +96,19 @@ TEST(ChoosePlan, WithinMemory) {
               "bits, 0.1 MiB");
 }
 
+TEST(ChoosePlan, InfeasibleBudgetNamesTheSmallestPlan) {
+    const ModelInfo model{"m", "llama", std::string(64, 'a'), 2, 1, 64, 64};
+    EXPECT_TRUE(check_feasible(model, Mode::per_token_asym, {}).ok());
+    EXPECT_TRUE(check_feasible(model, Mode::per_token_asym, {2.6, {}, {}}).ok());
+    const auto bits = check_feasible(model, Mode::per_token_asym, {2.4, {}, {}});
+    ASSERT_FALSE(bits.ok());
+    EXPECT_EQ(bits.error().message,
+              "no plan fits 2.4 effective bits: the smallest one, 2 bits everywhere, takes 2.50 effective bits");
+    const auto memory = check_feasible(model, Mode::per_token_asym, {{}, {}, MemoryBudget{1000, 16384, 1}});
+    ASSERT_FALSE(memory.ok());
+    EXPECT_NE(memory.error().message.find("takes 2.50 effective bits, 1.2 MiB"), std::string::npos) << memory.error().message;
+}
+
 TEST(ChoosePlan, WithinKld) {
     EXPECT_EQ(choose_plan(example(), {{}, 0.02, {}})->evaluation, 3);
     EXPECT_EQ(choose_plan(example(), {{}, 0.0199, {}})->evaluation, 5);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/base/file_lock.h"
 #include "kvt/tuner/cluster/cluster.h"
 #include "kvt/tuner/profile/prompt_errors.h"
 #include "kvt/tuner/prune/prune.h"
@@ -228,6 +229,33 @@ TEST_F(Pipeline, SearchRefusesAnotherModelAndShortText) {
     const auto small = search(runner, groups(runner));
     ASSERT_FALSE(small.ok());
     EXPECT_FALSE(file_exists(path("study.json")));
+}
+
+TEST_F(Pipeline, StudyInUseIsRefusedAndOtherInputsToo) {
+    TapRunner         runner;
+    const LayerGroups g = groups(runner);
+    {
+        const auto held    = FileLock::take(path("study.json"));
+        const auto refused = search(runner, g);
+        ASSERT_FALSE(refused.ok());
+        EXPECT_NE(refused.error().message.find("is being written by another kvtuner"), std::string::npos)
+            << refused.error().message;
+        EXPECT_FALSE(file_exists(path("study.json")));
+    }
+    ASSERT_TRUE(search(runner, g).ok());
+    EXPECT_FALSE(file_exists(path("study.json.lock")));
+    const std::string whole = bytes("study.json");
+    text_.chunk_tokens      = 32;
+    const auto other        = search(runner, g);
+    ASSERT_FALSE(other.ok());
+    EXPECT_NE(other.error().message.find("was made from another model, text or settings"), std::string::npos)
+        << other.error().message;
+    text_.chunk_tokens = 64;
+    ASSERT_TRUE(write_file_atomic(path("study.json"), whole.substr(0, whole.size() / 2)).ok());
+    const auto damaged = search(runner, g);
+    ASSERT_FALSE(damaged.ok());
+    EXPECT_NE(damaged.error().message.find("not valid JSON"), std::string::npos) << damaged.error().message;
+    EXPECT_EQ(bytes("study.json").size(), whole.size() / 2) << "what was there is left alone";
 }
 
 TEST_F(Pipeline, HeldOutCheckAndFinishedPlan) {

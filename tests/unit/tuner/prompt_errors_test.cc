@@ -53,6 +53,51 @@ TEST(PromptErrors, WorkedByHand) {
     EXPECT_EQ(e.e_o_head[0], e.e_o);
 }
 
+// 40 tokens: keys of 1 for the tokens in `seen`, else 0; the query makes a unit of key worth a factor of 1000.
+HeadPattern pattern_of(const std::vector<int> & seen) {
+    LayerCapture c;
+    c.n_kv_heads = c.n_q_heads = 1;
+    c.head_dim_k = c.head_dim_v = 4;
+    c.n_tokens                  = 40;
+    c.n_steps                   = 1;
+    c.scale                     = static_cast<float>(std::log(1000.0));
+    c.k.assign(160, 0.0f);
+    c.v.assign(160, 1.0f);
+    for (const int t : seen) c.k[static_cast<size_t>(4 * t)] = 1;
+    c.q = {1, 0, 0, 0};
+    return prompt_errors(c, Mode::per_token_asym, 1e-6).patterns.at(0);
+}
+
+TEST(PromptErrors, PatternOfAStreamingAndOfARetrievalHead) {
+    const HeadPattern streaming = pattern_of({0, 39});  // weights 1000 : 1, two large ones of 40
+    EXPECT_NEAR(streaming.sparsity, 38.0 / 40, 1e-9);
+    EXPECT_NEAR(streaming.sink_mass, 1003.0 / 2038, 1e-5);
+    EXPECT_NEAR(streaming.recent_mass, 1031.0 / 2038, 1e-5);
+    EXPECT_TRUE(is_streaming(streaming));
+    const HeadPattern retrieval = pattern_of({5});  // neither a sink nor among the last 32
+    EXPECT_NEAR(retrieval.sink_mass + retrieval.recent_mass, 36.0 / 1039, 1e-5);
+    EXPECT_FALSE(is_streaming(retrieval));
+    std::vector<int> all(40);
+    for (int t = 0; t < 40; ++t) all[static_cast<size_t>(t)] = t;
+    EXPECT_EQ(pattern_of(all).sparsity, 0);
+}
+
+TEST(PromptErrors, MeanPatternOfPrompts) {
+    LayerErrors a, b;
+    for (LayerErrors * e : {&a, &b}) {
+        e->e_k_head = e->e_v_head = e->e_a_head = {{0, 0, 0}};
+        e->e_o_head                             = {{}};
+    }
+    a.patterns             = {{0.2, 0.4, 0.5}};
+    b.patterns             = {{0.4, 0.0, 0.1}};
+    const HeadPattern mean = mean_errors({a, b}).patterns.at(0);
+    EXPECT_NEAR(mean.sparsity, 0.3, 1e-12);
+    EXPECT_NEAR(mean.sink_mass, 0.2, 1e-12);
+    EXPECT_NEAR(mean.recent_mass, 0.3, 1e-12);
+    b.patterns.clear();  // a prompt that an older version measured
+    EXPECT_TRUE(mean_errors({a, b}).patterns.empty());
+}
+
 TEST(PromptErrors, RelativeErrorIsGuardedByEps) {
     LayerCapture c = tiny();
     c.k            = {0, 1, 2, 3, 0, 1e-9f, 2e-9f, 3e-9f};  // the second token comes back as zeros: 6e-9 wrong of 6e-9

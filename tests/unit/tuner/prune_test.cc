@@ -70,6 +70,11 @@ TEST(Prune, NaNNeverSurvivesBesideNumbers) {
     EXPECT_EQ(pareto_pairs(row), (std::vector<int>{1, 2, 5, 8}));
 }
 
+TEST(Prune, WithoutPruningEveryLayerKeepsNine) {
+    for (const LayerCandidates & layer : prune(planted_table(3, {}), Pruning::none).layers)
+        EXPECT_EQ(layer.pairs, (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8}));
+}
+
 TEST(Prune, CarriesModelModeAndInputs) {
     SensitivityTable table   = planted_table(4, {});
     table.mode               = Mode::per_token_asym;

@@ -30,6 +30,7 @@ SensitivityTable table() {
         e.e_v_head = {e.e_v};
         e.e_a_head = {e.e_a, e.e_a};
         e.e_o_head = {e.e_o, e.e_o};
+        e.patterns = {{0.5, 0.25, 0.7}, {0.1, 0.2, 1.0 / 3}};
     }
     return t;
 }
@@ -107,6 +108,28 @@ TEST(Records, RewriteIsByteIdentical) {
     }
 }
 
+// Files of version 1 lack what version 2 added; they are read, and written as version 2.
+TEST(Records, FilesOfVersionOneAreRead) {
+    Study             old = study();
+    const std::string v2  = write_record(old);
+    std::string       v1  = replaced(v2, "\"schema_version\": 2", "\"schema_version\": 1");
+    v1                    = replaced(v1, " \"seeded\": true,\n \"soft_limits\": [],\n", "");
+    const auto read       = parse_study(v1);
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(write_record(*read), v2);
+    const auto newer = parse_study(replaced(v2, "\"schema_version\": 2", "\"schema_version\": 3"));
+    ASSERT_FALSE(newer.ok());
+    EXPECT_NE(newer.error().message.find("schema_version"), std::string::npos) << newer.error().message;
+
+    SensitivityTable profile = table();
+    for (LayerErrors & e : profile.layers) e.patterns.clear();
+    std::string text = replaced(write_record(profile), "\"schema_version\": 2", "\"schema_version\": 1");
+    for (size_t at; (at = text.find(",\n   \"patterns\": []")) != std::string::npos;) text.erase(at, 19);
+    const auto without = parse_sensitivity(text);
+    ASSERT_TRUE(without.ok()) << without.error().message;
+    EXPECT_EQ(write_record(*without), write_record(profile));
+}
+
 TEST(Records, ValuesSurvive) {
     const auto t = parse_sensitivity(write_record(table()));
     ASSERT_TRUE(t.ok());
@@ -158,7 +181,7 @@ TEST(Records, ErrorsNameThePlace) {
     for (const Kind & kind : kinds()) {
         const std::string other = message(kind.rewrite(replaced(kind.text, "kvtuner." + std::string(kind.name), "kvtuner.plan")));
         EXPECT_NE(other.find("/schema"), std::string::npos) << other;
-        const std::string newer = message(kind.rewrite(replaced(kind.text, "\"schema_version\": 1", "\"schema_version\": 2")));
+        const std::string newer = message(kind.rewrite(replaced(kind.text, "\"schema_version\": ", "\"schema_version\": 9")));
         EXPECT_NE(newer.find("/schema_version"), std::string::npos) << newer;
         const std::string unknown = message(kind.rewrite(replaced(kind.text, "\"mode\"", "\"extra\": 1, \"mode\"")));
         EXPECT_NE(unknown.find("/extra"), std::string::npos) << unknown;

@@ -196,6 +196,69 @@ TEST(Search, FindsMixedPlansBetterThanUniform) {
     EXPECT_GE(2 * found, static_cast<int>(best.size())) << found << " of " << best.size() << " points of the true front";
 }
 
+SearchOptions as_published() {
+    SearchOptions o{12, 6, 1};
+    o.algorithm   = Algorithm::moead;
+    o.first       = FirstPlans::chance;
+    o.soft_limits = {4, 6};
+    return o;
+}
+
+TEST(Search, MoeadWithSoftLimitsIsRepeatable) {
+    Synthetic  a, b;
+    const auto study = run_search(start(), a, as_published(), kNoSave, no_progress());
+    const auto again = run_search(start(), b, as_published(), kNoSave, no_progress());
+    ASSERT_TRUE(study.ok() && again.ok()) << study.error().message;
+    EXPECT_EQ(text_of(*study), text_of(*again));
+    EXPECT_EQ(study->method, kMoead);
+    EXPECT_EQ(study->soft_limits, (std::vector<double>{4, 6}));
+    EXPECT_FALSE(study->seeded);
+    EXPECT_LE(a.calls, max_evaluations(study->groups, as_published()));
+    EXPECT_EQ(study->front, pareto_front(study->evaluations)) << "of both runs together";
+    EXPECT_EQ(write_record(*parse_study(text_of(*study))), text_of(*study));
+    int mixed = 0;
+    for (const int i : study->front) mixed += study->evaluations[static_cast<size_t>(i)].label.empty();
+    EXPECT_GE(mixed, 3);
+    const auto four = choose_within_payload(*study, 4), six = choose_within_payload(*study, 6);
+    ASSERT_TRUE(four.ok() && six.ok());
+    const auto & low = study->evaluations[static_cast<size_t>(four->evaluation)];
+    EXPECT_LE(low.payload_bits, 4);
+    for (const Evaluation & e : study->evaluations) {
+        if (e.payload_bits <= 4) {
+            EXPECT_GE(e.kld, low.kld) << "the lowest KLD within 4 bits is chosen";
+        }
+    }
+    EXPECT_FALSE(choose_within_payload(*study, 1.9).ok());
+}
+
+// A limit pulls the sampler below it: most of what it proposes after the first population keeps within.
+TEST(Search, SoftLimitRanksLargerPlansBehind) {
+    for (const Algorithm algorithm : {Algorithm::nsga2, Algorithm::moead}) {
+        SearchOptions options   = as_published();
+        options.algorithm       = algorithm;
+        options.generations     = 10;
+        const auto share_within = [&](std::vector<double> limits) {
+            Synthetic objective;
+            options.soft_limits = std::move(limits);
+            const auto study    = run_search(start(), objective, options, kNoSave, no_progress());
+            EXPECT_TRUE(study.ok());
+            int within = 0, all = 0;
+            for (size_t i = 10; i < study->evaluations.size(); ++i) {
+                ++all;
+                within += study->evaluations[i].payload_bits <= 3.5;
+            }
+            return static_cast<double>(within) / all;
+        };
+        EXPECT_GT(share_within({3.5}), 1.3 * share_within({}));
+    }
+}
+
+TEST(Search, TrialsCountTheFirstPopulation) {
+    EXPECT_EQ(generations_of_trials(200, 20), 9);
+    EXPECT_EQ(generations_of_trials(200, 16), 12);  // 208 plans are nearer than 192
+    EXPECT_EQ(generations_of_trials(16, 16), 1);
+}
+
 TEST(Search, SpaceOfOnePlanIsServed) {
     Study from         = start();
     from.groups.groups = {{{0, 1, 2, 3, 4, 5}, {8}, {0.9}}};
@@ -213,6 +276,9 @@ TEST(Search, RefusesBadOptionsAndGroups) {
     };
     EXPECT_NE(message({10, 5, 1}, start()).find("population 10"), std::string::npos);
     EXPECT_NE(message({4, 5, 1}, start()).find("population 4"), std::string::npos);
+    SearchOptions far = as_published();
+    far.soft_limits   = {9};
+    EXPECT_NE(message(far, start()).find("soft limit 9"), std::string::npos);
     EXPECT_NE(message({12, 0, 1}, start()).find("generations 0"), std::string::npos);
     Study missing = start();
     missing.groups.groups.pop_back();
@@ -221,6 +287,20 @@ TEST(Search, RefusesBadOptionsAndGroups) {
     twice.groups.groups[2].layers = {0};
     EXPECT_NE(message({12, 5, 1}, twice).find("layers"), std::string::npos);
     EXPECT_EQ(objective.calls, 0);
+}
+
+TEST(Search, TimeIsUpKeepsWhatWasFoundAndGoesOnLater) {
+    Synthetic  whole, cut;
+    const auto expected = search(whole);
+    const auto stopped  = run_search(start(), cut, {12, 5, 1}, kNoSave, no_progress(), [&cut] { return cut.calls / 20.0; });
+    ASSERT_TRUE(stopped.ok()) << stopped.error().message;
+    EXPECT_EQ(cut.calls, 20);
+    EXPECT_FALSE(stopped->complete);
+    EXPECT_TRUE(choose_plan(*stopped, {}).ok());
+    Synthetic  rest;
+    const auto finished = search(rest, 1, kNoSave, *stopped);
+    ASSERT_TRUE(finished.ok());
+    EXPECT_EQ(text_of(*finished), text_of(*expected));
 }
 
 TEST(Search, StudyThatCannotBeSavedStopsIt) {

@@ -71,8 +71,8 @@ function provenance_section() {
   fact("Model", `${m.name} (${m.arch}, ${m.n_layer} layers, ${m.n_kv_heads} KV heads, head dimension ${dims})`);
   fact("Model file, SHA-256", hash(m.file_sha256));
   fact("Quantizer", study.mode);
-  fact("Search", study.method === "nsga2" ?
-    `paper's: NSGA-II over ${study.groups.length} layer groups, population ${study.population}, ${study.generations} generations` :
+  fact("Search", study.method !== "knapsack" ?
+    `paper's: ${study.method === "moead" ? "MOEA/D" : "NSGA-II"} over ${study.groups.length} layer groups, population ${study.population}, ${study.generations} generations` :
     "exact allocation of bits over layers (knapsack)");
   fact("Seed", String(study.seed));
   fact("Plans scored", `${study.evaluations.length}${study.complete ? "" : ", not finished"}`);

@@ -41,14 +41,14 @@ Status check(const SensitivityTable & table, const CandidateSets & sets, double 
 
 }  // namespace
 
-Result<LayerGroups> cluster(const SensitivityTable & table, const CandidateSets & sets, double eps) {
+Result<LayerGroups> cluster(const SensitivityTable & table, const CandidateSets & sets, double eps, Clustering clustering) {
     KVT_CHECK_OK(check(table, sets, eps));
     const size_t        n = table.layers.size();
     std::vector<size_t> parent(n);
     std::iota(parent.begin(), parent.end(), size_t{0});
     for (size_t i = 0; i < n; ++i) {
         for (size_t j = i + 1; j < n; ++j) {
-            if (sets.layers[i].pairs != sets.layers[j].pairs) continue;
+            if (clustering == Clustering::none || sets.layers[i].pairs != sets.layers[j].pairs) continue;
             if (distance(table.layers[i], table.layers[j], sets.layers[i].pairs) > eps) continue;
             // The smaller index stays the root, so groups are numbered by their smallest layer.
             const size_t a = root_of(parent, i), b = root_of(parent, j);

@@ -14,8 +14,12 @@ namespace kvt {
 
 inline constexpr double kClusterEps = 0.05;  // the paper's
 
+enum class Clustering : uint8_t { dbscan, none };
+
+// none: every layer is a group of its own (the paper's ablation).
 // Errors: table and candidate sets of different models, modes or layers; eps negative.
-Result<LayerGroups> cluster(const SensitivityTable & table, const CandidateSets & sets, double eps = kClusterEps);
+Result<LayerGroups> cluster(const SensitivityTable & table, const CandidateSets & sets, double eps = kClusterEps,
+                            Clustering clustering = Clustering::dbscan);
 
 // Number of plans that the groups span: the product of their candidate counts (as double: 9^80 overflows integers).
 double search_space(const LayerGroups & groups);

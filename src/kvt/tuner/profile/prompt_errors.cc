@@ -101,6 +101,34 @@ void weighted_sum(const std::vector<float> & a, const std::vector<float> & v, in
     }
 }
 
+void add_pattern(const std::vector<float> & a, double share, HeadPattern & sum) {
+    const int    n = static_cast<int>(a.size()), sinks = std::min(kSinkTokens, n), recent = std::max(sinks, n - kRecentTokens);
+    const double floor = kSparseWeight * double{*std::max_element(a.begin(), a.end())};
+    int          small = 0;
+    for (int t = 0; t < n; ++t) {
+        const double weight = double{a[static_cast<size_t>(t)]};
+        small += weight < floor;
+        if (t < sinks) sum.sink_mass += share * weight;
+        if (t >= recent) sum.recent_mass += share * weight;
+    }
+    sum.sparsity += share * small / n;
+}
+
+// Mean over prompts by head; none if a prompt has none (measured by an older version).
+std::vector<HeadPattern> mean_patterns(const std::vector<LayerErrors> & prompts) {
+    std::vector<HeadPattern> mean(prompts.front().patterns.size());
+    const double             share = 1.0 / static_cast<double>(prompts.size());
+    for (const LayerErrors & prompt : prompts) {
+        if (prompt.patterns.size() != mean.size()) return {};
+        for (size_t h = 0; h < mean.size(); ++h) {
+            mean[h].sparsity += share * prompt.patterns[h].sparsity;
+            mean[h].sink_mass += share * prompt.patterns[h].sink_mass;
+            mean[h].recent_mass += share * prompt.patterns[h].recent_mass;
+        }
+    }
+    return mean;
+}
+
 template <size_t N>
 std::array<double, N> mean_of(const std::vector<std::array<double, N>> & rows) {
     std::array<double, N> sum{};
@@ -117,6 +145,7 @@ LayerErrors prompt_errors(const LayerCapture & c, Mode mode, double eps) {
     LayerErrors errors;
     errors.e_a_head.resize(static_cast<size_t>(c.n_q_heads));
     errors.e_o_head.resize(static_cast<size_t>(c.n_q_heads));
+    errors.patterns.resize(static_cast<size_t>(c.n_q_heads));
     const int gqa_ratio = c.n_q_heads / c.n_kv_heads;
     for (int h = 0; h < c.n_kv_heads; ++h) {
         const std::vector<float>          k = head_rows(c.k, c.n_tokens, c.n_kv_heads, h, c.head_dim_k);
@@ -141,6 +170,7 @@ LayerErrors prompt_errors(const LayerCapture & c, Mode mode, double eps) {
                 const int n = c.n_tokens - c.n_steps + step + 1;
                 attention(q, k, n, c.head_dim_k, c.scale, a);
                 weighted_sum(a, v, c.head_dim_v, o);
+                add_pattern(a, 1.0 / c.n_steps, errors.patterns[static_cast<size_t>(head)]);
                 for (size_t kb = 0; kb < kBits.size(); ++kb) {
                     attention(q, k_bits[kb], n, c.head_dim_k, c.scale, a_bits);
                     double difference = 0;
@@ -179,10 +209,11 @@ LayerErrors mean_errors(const std::vector<LayerErrors> & prompts) {
     over_prompts(&LayerErrors::e_v_head);
     over_prompts(&LayerErrors::e_a_head);
     over_prompts(&LayerErrors::e_o_head);
-    mean.e_k = mean_of(mean.e_k_head);
-    mean.e_v = mean_of(mean.e_v_head);
-    mean.e_a = mean_of(mean.e_a_head);
-    mean.e_o = mean_of(mean.e_o_head);
+    mean.patterns = mean_patterns(prompts);
+    mean.e_k      = mean_of(mean.e_k_head);
+    mean.e_v      = mean_of(mean.e_v_head);
+    mean.e_a      = mean_of(mean.e_a_head);
+    mean.e_o      = mean_of(mean.e_o_head);
     return mean;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace kvt {
 
@@ -31,12 +32,15 @@ std::vector<int> pareto_pairs(const std::array<double, 9> & e_o) {
     return kept;
 }
 
-CandidateSets prune(const SensitivityTable & table) {
+CandidateSets prune(const SensitivityTable & table, Pruning pruning) {
     CandidateSets sets;
     sets.model         = table.model;
     sets.mode          = table.mode;
     sets.inputs_sha256 = table.inputs_sha256;
-    for (const LayerErrors & layer : table.layers) sets.layers.push_back({layer.layer, pareto_pairs(layer.e_o)});
+    std::vector<int> all(kPairs.size());
+    std::iota(all.begin(), all.end(), 0);
+    for (const LayerErrors & layer : table.layers)
+        sets.layers.push_back({layer.layer, pruning == Pruning::none ? all : pareto_pairs(layer.e_o)});
     return sets;
 }
 

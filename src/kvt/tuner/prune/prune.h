@@ -17,6 +17,9 @@ namespace kvt {
 // Indices into kPairs that survive for one layer's e_o, ascending. Never empty. NaN errors never survive unless all are NaN.
 std::vector<int> pareto_pairs(const std::array<double, 9> & e_o);
 
-CandidateSets prune(const SensitivityTable & table);
+enum class Pruning : uint8_t { pareto, none };
+
+// none: every layer keeps the nine pairs (the paper's ablation).
+CandidateSets prune(const SensitivityTable & table, Pruning pruning = Pruning::pareto);
 
 }  // namespace kvt

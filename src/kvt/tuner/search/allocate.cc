@@ -38,7 +38,8 @@ Status measure_increments(StudyState & state) {
     KVT_TRY(const int base, state.evaluate(state.uniform({8, 8}), {}, "KV8"));
     Increments found{kProbeBits, {}, {}};
     double     squares = 0, freedom = 0, n_chunks = 1;
-    for (size_t l = 0; l < static_cast<size_t>(state.study().model.n_layer); ++l) {
+    const auto n_layer = static_cast<size_t>(state.study().model.n_layer);
+    for (size_t l = 0; l < n_layer && state.time_used() < kProbeShare; ++l) {
         for (const Side side : {Side::key, Side::value}) {
             std::vector<PairBits> pairs                   = state.uniform({8, 8});
             (side == Side::key ? pairs[l].k : pairs[l].v) = kProbeBits;
@@ -51,6 +52,7 @@ Status measure_increments(StudyState & state) {
             (side == Side::key ? found.k : found.v).push_back(average);
         }
     }
+    for (std::vector<double> * side : {&found.k, &found.v}) side->resize(n_layer, mean(*side));
     if (freedom > 0) found.noise = std::sqrt(squares / freedom / n_chunks);
     state.study().increments = std::move(found);
     return ok_status();
@@ -169,13 +171,14 @@ Status allocate(StudyState & state, const Budget & budget) {
     const std::vector<KnapsackItem> items = items_of(state.study());
     const Knapsack                  front(items);
     const uint64_t                  most = uniform_bytes(items, 4), least = front.bytes(0);
+    // What was asked for comes first: the time may end.
+    if (budget.limits_size()) KVT_CHECK_OK(score_size(state, front, budget));
+    if (budget.max_kld || !budget.limits_size())
+        KVT_CHECK_OK(score_crossing(state, front, budget.max_kld.value_or(kNearlyLossless * state.study().floor)));
     for (int i = 1; i <= kSpread; ++i) {
         const uint64_t bytes = least + (most - least) * static_cast<uint64_t>(i) / kSpread;
         KVT_CHECK_OK(state.evaluate(pairs_at(front, point_within(front, bytes)), {}, ""));
     }
-    if (budget.limits_size()) KVT_CHECK_OK(score_size(state, front, budget));
-    if (budget.max_kld || !budget.limits_size())
-        KVT_CHECK_OK(score_crossing(state, front, budget.max_kld.value_or(kNearlyLossless * state.study().floor)));
     return ok_status();
 }
 
@@ -186,13 +189,17 @@ int max_allocation_evaluations(const ModelInfo & model) {
 }
 
 Result<Study> run_allocation(Study start, Objective & objective, const Budget & budget, const SaveStudy & save,
-                             Progress & progress) {
+                             Progress & progress, const TimeUsed & time_used) {
     start.method   = kKnapsack;
     start.complete = false;
-    StudyState state(std::move(start), objective, save, progress);
+    StudyState state(std::move(start), objective, save, progress, time_used);
     progress.begin("search", max_allocation_evaluations(state.study().model));
     const Status done = allocate(state, budget);
     progress.end();
+    if (!done.ok() && done.error().message == kTimeIsUp) {
+        if (state.study().front.empty()) return Error{kNoPlanInTime};
+        return std::move(state.study());
+    }
     KVT_CHECK_OK(done);
     state.study().complete = true;
     state.study().front    = pareto_front(state.study().evaluations);

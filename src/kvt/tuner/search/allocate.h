@@ -19,14 +19,17 @@ namespace kvt {
 
 // --- Interface ---
 
-inline constexpr int kProbeBits = 3;
+inline constexpr int    kProbeBits  = 3;
+inline constexpr double kProbeShare = 0.8;
 
 // Upper bound of evaluations.
 int max_allocation_evaluations(const ModelInfo & model);
 
 // `start` as for run_search(), without groups. The budget says which part of the front is scored closely.
-// Errors: an objective that fails, a study that cannot be saved, "interrupted".
+// With a limit of time, probing stops when kProbeShare of it is used (layers not probed count as average ones), and when it is
+// up, the study so far is the result, not complete. Errors: an objective that fails, a study that cannot be saved, "interrupted",
+// kNoPlanInTime.
 Result<Study> run_allocation(Study start, Objective & objective, const Budget & budget, const SaveStudy & save,
-                             Progress & progress);
+                             Progress & progress, const TimeUsed & time_used = {});
 
 }  // namespace kvt

@@ -1,6 +1,7 @@
 #include "kvt/tuner/search/front.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -51,6 +52,39 @@ std::string plan_text(const Study & study, const Evaluation & e, const Budget & 
 }
 
 }  // namespace
+
+Status check_feasible(const ModelInfo & model, Mode mode, const Budget & budget) {
+    Study like;
+    like.model = model;
+    like.mode  = mode;
+    const std::vector<PairBits> smallest(static_cast<size_t>(model.n_layer), PairBits{2, 2});
+    const PrecisionPlan         plan = plan_of(like, smallest);
+    const double                bits = plan_size(plan, static_cast<uint64_t>(like.at_tokens)).effective_bits;
+    if (fits_size(like, smallest, bits, budget)) return ok_status();
+    const std::string bytes =
+        budget.memory ? fmt::format(", {:.1f} MiB",
+                                    static_cast<double>(plan_size(plan, budget.memory->n_cells, budget.memory->n_streams).bytes) /
+                                        (1 << 20))
+                      : "";
+    return Error{fmt::format("no plan fits {}: the smallest one, 2 bits everywhere, takes {:.2f} effective bits{}",
+                             size_text(budget), bits, bytes)};
+}
+
+Result<Choice> choose_within_payload(const Study & study, double payload_bits) {
+    int chosen = -1;
+    for (const int i : study.front) {
+        if (study.evaluations[static_cast<size_t>(i)].payload_bits <= payload_bits) chosen = i;
+    }
+    if (chosen < 0) {
+        double least = INFINITY;
+        for (const int i : study.front) least = std::min(least, study.evaluations[static_cast<size_t>(i)].payload_bits);
+        return Error{
+            fmt::format("no plan has at most {:g} payload bits: the smallest one measured has {:.2f}", payload_bits, least)};
+    }
+    const Evaluation & e = study.evaluations[static_cast<size_t>(chosen)];
+    return Choice{chosen, fmt::format("the lowest KLD within {:g} payload bits: {:.4f} at {:.2f} payload, {:.2f} effective bits",
+                                      payload_bits, e.kld, e.payload_bits, e.effective_bits)};
+}
 
 Result<Choice> choose_plan(const Study & study, const Budget & budget) {
     if (study.front.empty()) return Error{"the study holds no plans"};

@@ -31,8 +31,14 @@ struct Budget {
 // Whether a plan of so many effective bits keeps within the budget's limits of size.
 bool fits_size(const Study & study, const std::vector<PairBits> & pairs, double effective_bits, const Budget & budget);
 
+// Errors: even 2 bits everywhere are too large for the budget's limits of size; the message says what they take.
+Status check_feasible(const ModelInfo & model, Mode mode, const Budget & budget);
+
 // "Nearly lossless" without a budget: KLD at most this many times the noise floor.
 inline constexpr double kNearlyLossless = 3.0;
+
+// The paper's rule: the plan of the lowest KLD among those of at most so many payload bits; ties to fewer bits. Errors: none has.
+Result<Choice> choose_within_payload(const Study & study, double payload_bits);
 
 // With a limit of size: the lowest KLD within it. With max_kld: the fewest bits within it. With both: the fewest bits that meet
 // both. With neither: the fewest bits whose KLD is within kNearlyLossless times the floor, else the lowest KLD. Errors: nothing

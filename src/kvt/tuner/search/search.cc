@@ -1,10 +1,12 @@
 #include "kvt/tuner/search/search.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stdexcept>
 
@@ -14,6 +16,7 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #include <pagmo/algorithm.hpp>
+#include <pagmo/algorithms/moead.hpp>
 #include <pagmo/algorithms/nsga2.hpp>
 #include <pagmo/population.hpp>
 #include <pagmo/problem.hpp>
@@ -47,26 +50,42 @@ std::vector<PairBits> expand(const LayerGroups & groups, const Choices & choice)
     return pairs;
 }
 
+// Worse than any KLD and any number of bits: what plans over the soft limit start from, so that every other plan beats them.
+constexpr double kBeyond = 1e3;
+
 // pagmo's problem: copied freely, so it only points to the state.
 struct GroupProblem {
     std::shared_ptr<StudyState> state;
     std::vector<size_t>         free;  // groups with a choice: pagmo's NSGA-II refuses variables whose bounds are equal
+    Algorithm                   algorithm = Algorithm::nsga2;
+    std::optional<double>       limit;         // payload bits
+    double                      kld_unit = 1;  // what KLD is measured in: MOEA/D weighs objectives against each other
+
+    size_t n_pairs(size_t i) const { return state->study().groups.groups[free[i]].pairs.size(); }
+    // MOEA/D moves real numbers: each candidate owns an interval of width 1 around its index.
+    bool real_numbers() const { return algorithm == Algorithm::moead; }
 
     pagmo::vector_double fitness(const pagmo::vector_double & x) const {
         Choices choice(state->study().groups.groups.size(), 0);
-        for (size_t i = 0; i < x.size(); ++i) choice[free[i]] = static_cast<int>(x[i]);
+        for (size_t i = 0; i < x.size(); ++i)
+            choice[free[i]] = std::clamp(static_cast<int>(std::lround(x[i])), 0, static_cast<int>(n_pairs(i)) - 1);
         const auto index = state->evaluate(expand(state->study().groups, choice), choice, "");
         if (!index.ok()) throw SearchStopped(index.error().message);
         const Evaluation & e = state->study().evaluations[static_cast<size_t>(*index)];
-        return {e.kld, e.effective_bits};
+        if (limit && e.payload_bits > *limit) {
+            const double beyond = kBeyond + e.payload_bits - *limit;
+            return {beyond, beyond};
+        }
+        return {e.kld / kld_unit, e.effective_bits / (real_numbers() ? 16.0 : 1.0)};
     }
     pagmo::vector_double::size_type                       get_nobj() const { return 2; }
-    pagmo::vector_double::size_type                       get_nix() const { return free.size(); }
+    pagmo::vector_double::size_type                       get_nix() const { return real_numbers() ? 0 : free.size(); }
     std::pair<pagmo::vector_double, pagmo::vector_double> get_bounds() const {
         pagmo::vector_double low, high;
-        for (const size_t g : free) {
-            low.push_back(0.0);
-            high.push_back(static_cast<double>(state->study().groups.groups[g].pairs.size() - 1));
+        const double         margin = real_numbers() ? 0.499 : 0.0;
+        for (size_t i = 0; i < free.size(); ++i) {
+            low.push_back(-margin);
+            high.push_back(static_cast<double>(n_pairs(i) - 1) + margin);
         }
         return {low, high};
     }
@@ -141,7 +160,51 @@ std::vector<Choices> first_population(const LayerGroups & groups, const std::vec
     return found;
 }
 
+// First population by chance.
+std::vector<Choices> random_population(const LayerGroups & groups, int population, uint64_t seed) {
+    SplitMix64           rng(seed);
+    std::vector<Choices> found(static_cast<size_t>(population));
+    for (Choices & choice : found) {
+        for (const LayerGroup & group : groups.groups) choice.push_back(static_cast<int>(rng.below(group.pairs.size())));
+    }
+    return found;
+}
+
+// KLD of the uniform plan of 2 bits, the scale of what a search sees; 1 if that is nothing.
+double worst_kld(const Study & study) {
+    for (const Evaluation & e : study.evaluations) {
+        if (e.label == "KV2" && e.kld > 0) return e.kld;
+    }
+    return 1.0;
+}
+
+// One run of the sampler.
+void sample(const std::shared_ptr<StudyState> & state, const std::vector<size_t> & free, const std::vector<Choices> & first,
+            const SearchOptions & options, std::optional<double> limit, unsigned seed) {
+    GroupProblem problem{state, free, options.algorithm, limit};
+    if (options.algorithm == Algorithm::moead) problem.kld_unit = worst_kld(state->study());
+    pagmo::population population{pagmo::problem{problem}, 0u, seed};
+    for (const Choices & choice : first) {
+        pagmo::vector_double x;
+        for (const size_t g : free) x.push_back(choice[g]);
+        population.push_back(x);
+    }
+    const auto generations = static_cast<unsigned>(options.generations);
+    if (options.algorithm == Algorithm::moead) {
+        const auto neighbours = std::min<pagmo::population::size_type>(20, first.size() - 1);
+        pagmo::algorithm{pagmo::moead{generations, "grid", "tchebycheff", neighbours, 1.0, 0.5, 20.0, 0.9, 2, true, seed}}.evolve(
+            population);
+        return;
+    }
+    // One group mutates per child on average; crossover and distribution indices are Deb's usual ones.
+    const double mutation = 1.0 / static_cast<double>(free.size());
+    pagmo::algorithm{pagmo::nsga2{generations, 0.95, 10.0, mutation, 20.0, seed}}.evolve(population);
+}
+
 Status check(const Study & study, const SearchOptions & options) {
+    for (const double limit : options.soft_limits) {
+        if (!(limit >= 2 && limit <= 8)) return Error{fmt::format("soft limit {:g}: must be from 2 to 8 payload bits", limit)};
+    }
     if (options.population < 8 || options.population % 4 != 0)
         return Error{fmt::format("population {}: must be a multiple of 4, at least 8", options.population)};
     if (options.generations < 1) return Error{fmt::format("generations {}: must be at least 1", options.generations)};
@@ -163,21 +226,35 @@ Status check(const Study & study, const SearchOptions & options) {
 int max_evaluations(const LayerGroups & groups, const SearchOptions & options) {
     int isolated = 1;
     for (const LayerGroup & group : groups.groups) isolated += static_cast<int>(group.pairs.size()) - 1;
-    return static_cast<int>(kPairs.size()) + 1 + isolated + options.population * (options.generations + 1);
+    if (options.first == FirstPlans::chance) isolated = 0;
+    const int runs = std::max(1, static_cast<int>(options.soft_limits.size()));
+    return static_cast<int>(kPairs.size()) + 1 + isolated + runs * options.population * (options.generations + 1);
+}
+
+int generations_of_trials(int trials, int population) { return std::max(1, (trials + population / 2) / population - 1); }
+
+void describe_search(const SearchOptions & options, Study & study) {
+    study.method      = options.algorithm == Algorithm::moead ? kMoead : kNsga2;
+    study.seed        = options.seed;
+    study.population  = options.population;
+    study.generations = options.generations;
+    study.seeded      = options.first == FirstPlans::isolated_scores;
+    study.soft_limits = options.soft_limits;
 }
 
 Result<Study> run_search(Study start, Objective & objective, const SearchOptions & options, const SaveStudy & save,
-                         Progress & progress) {
+                         Progress & progress, const TimeUsed & time_used) {
     KVT_CHECK_OK(check(start, options));
-    start.seed        = options.seed;
-    start.population  = options.population;
-    start.generations = options.generations;
-    start.complete    = false;
-    start.method      = kNsga2;
-    const auto state  = std::make_shared<StudyState>(std::move(start), objective, save, progress);
+    describe_search(options, start);
+    start.complete   = false;
+    const auto state = std::make_shared<StudyState>(std::move(start), objective, save, progress, time_used);
     progress.begin("search", max_evaluations(state->study().groups, options));
     const auto finish = [&](Result<Study> result) {
         progress.end();
+        if (!result.ok() && result.error().message == kTimeIsUp) {
+            if (state->study().front.empty()) return Result<Study>(Error{kNoPlanInTime});
+            return Result<Study>(std::move(state->study()));
+        }
         return result;
     };
 
@@ -187,30 +264,30 @@ Result<Study> run_search(Study start, Objective & objective, const SearchOptions
         const auto done = state->evaluate(state->uniform(pair), {}, pair_name(pair.k, pair.v));
         if (!done.ok()) return finish(done.error());
     }
-    const auto costs = isolated_costs(*state);
-    if (!costs.ok()) return finish(costs.error());
     std::vector<size_t> free;
     for (size_t g = 0; g < state->study().groups.groups.size(); ++g) {
         if (state->study().groups.groups[g].pairs.size() > 1) free.push_back(g);
     }
+    std::vector<Choices> seeds;  // the additive front
+    if (options.first == FirstPlans::isolated_scores) {
+        const auto costs = isolated_costs(*state);
+        if (!costs.ok()) return finish(costs.error());
+        seeds = additive_front(state->study().groups, *costs);
+    }
     try {
-        const auto                 seed = static_cast<unsigned>(options.seed);
-        const std::vector<Choices> first =
-            first_population(state->study().groups, additive_front(state->study().groups, *costs), options);
-        if (free.empty()) {  // one plan, and nothing to search
-            const auto only = state->evaluate(expand(state->study().groups, first.front()), first.front(), "");
-            if (!only.ok()) throw SearchStopped(only.error().message);
-        } else {
-            pagmo::population population{pagmo::problem{GroupProblem{state, free}}, 0u, seed};
-            for (const Choices & choice : first) {
-                pagmo::vector_double x;
-                for (const size_t g : free) x.push_back(choice[g]);
-                population.push_back(x);
+        const size_t n_runs = std::max<size_t>(1, options.soft_limits.size());
+        for (size_t run = 0; run < n_runs; ++run) {
+            const uint64_t             seed  = options.seed + run;
+            const std::vector<Choices> first = seeds.empty() ? random_population(state->study().groups, options.population, seed)
+                                                             : first_population(state->study().groups, seeds, options);
+            if (free.empty()) {  // one plan, and nothing to search
+                const auto only = state->evaluate(expand(state->study().groups, first.front()), first.front(), "");
+                if (!only.ok()) throw SearchStopped(only.error().message);
+                break;
             }
-            // One group mutates per child on average; crossover and distribution indices are Deb's usual ones.
-            const double     mutation = 1.0 / static_cast<double>(free.size());
-            pagmo::algorithm nsga2{pagmo::nsga2{static_cast<unsigned>(options.generations), 0.95, 10.0, mutation, 20.0, seed}};
-            population = nsga2.evolve(population);
+            sample(state, free, first, options,
+                   options.soft_limits.empty() ? std::nullopt : std::optional(options.soft_limits[run]),
+                   static_cast<unsigned>(seed));
         }
     } catch (const SearchStopped & e) {
         return finish(Error{e.what()});

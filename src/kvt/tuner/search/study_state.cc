@@ -17,8 +17,8 @@ std::string key_of(const std::vector<PairBits> & pairs) {
 
 }  // namespace
 
-StudyState::StudyState(Study study, Objective & objective, const SaveStudy & save, Progress & progress)
-    : study_(std::move(study)), objective_(objective), save_(save), progress_(progress) {
+StudyState::StudyState(Study study, Objective & objective, const SaveStudy & save, Progress & progress, TimeUsed time_used)
+    : study_(std::move(study)), objective_(objective), save_(save), progress_(progress), time_used_(std::move(time_used)) {
     for (size_t i = 0; i < study_.evaluations.size(); ++i) known_[key_of(study_.evaluations[i].pairs)] = static_cast<int>(i);
 }
 
@@ -36,6 +36,7 @@ Result<int> StudyState::evaluate(const std::vector<PairBits> & pairs, const std:
         return found->second;
     }
     if (interrupted()) return Error{"interrupted: run the same command again to go on"};
+    if (time_used() >= 1.0) return Error{kTimeIsUp};
     const PrecisionPlan plan = plan_of(study_, pairs);
     KVT_TRY(const ObjectiveScore score, objective_.score(plan));
     Evaluation e;

@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Compares kvtuner's default search with the paper's on one model and the same evaluation tokens; writes tables and a plot.
+
+Runs  default        kvtuner tune, rotated formats
+      default-kivi   the same search in the paper's formats: what the search alone is worth
+      paper          kvtuner tune --method paper as published: MOEA/D, first plans by chance, a run for each of two soft limits
+Prints for each how many plans were scored and the hypervolume that they cover, also after a fifth of the paper's evaluations and after as
+many, and at each budget the KLD of the plan on held-out text against the smallest uniform plan of no fewer bits.
+Hypervolume: area between a front and the corner (--corner-bits, --corner-kld) over effective bits and log10 KLD; larger is better.
+A second run with the same -o goes on where the first stopped.
+"""
+import argparse
+import csv
+import json
+import math
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+UNIFORM = {
+    "rotated": ["KV8", "KV6", "K6V4", "KV5", "K5V4", "KV4", "K4V3", "KV3", "K3V2", "KV2"],
+    "kivi": ["KV8", "K8V4", "K4V8", "KV4", "K4V2", "KV2"],
+}
+COLOURS = {"default": "#0072b2", "default-kivi": "#009e73", "paper": "#d55e00"}
+
+
+def fail(message):
+    sys.exit(f"compare_methods: error: {message}")
+
+
+def run(command):
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        fail(f"code {done.returncode} from: {' '.join(map(str, command))}")
+    return done.stdout
+
+
+def front_of(points):
+    """Of (bits, kld) the ones that no other beats, ascending in bits."""
+    front = []
+    for bits, kld in sorted(points):
+        if not front or kld < front[-1][1]:
+            front.append((bits, kld))
+    return front
+
+
+def hypervolume(points, corner_bits, corner_kld):
+    """Area over (bits, log10 kld) that the points' front dominates within the corner."""
+    inside = [(bits, max(kld, 1e-9)) for bits, kld in points if bits < corner_bits and kld < corner_kld]
+    front = front_of(inside)
+    area = 0.0
+    for i, (bits, kld) in enumerate(front):
+        until = front[i + 1][0] if i + 1 < len(front) else corner_bits
+        area += (until - bits) * (math.log10(corner_kld) - math.log10(kld))
+    return area
+
+
+def points_of(study, n=None):
+    """(bits, kld) of the first n evaluations without the f16 floor."""
+    return [(e["effective_bits"], e["kld"]) for e in study["evaluations"][:n] if e["label"] != "KV16"]
+
+
+def methods(a):
+    paper = ["--method", "paper", "--mode", "kivi", "--algorithm", "moead", "--first-plans", "chance", "--soft-limits", "4,6", "--trials",
+             a.trials, "--population", a.population, "--seed", a.seed, "--prompts", a.prompts]
+    return {
+        "default": ("rotated", ["--mode", "rotated", "--calibration-tokens", a.calibration_tokens] +
+                    (["--calibration-text", a.text] if a.text else []) + (["--positions", a.positions] if a.positions else [])),
+        "default-kivi": ("kivi", ["--mode", "kivi"]),
+        "paper": ("kivi", paper),
+    }
+
+
+def texts(a, check):
+    arguments = ["-c", a.ctx, "--chunks", a.check_chunks if check else a.chunks, "-t", a.threads]
+    path = a.check_text if check else a.text
+    return arguments + (["--text", path] if path else [])
+
+
+def tune(a, name, arguments, budget):
+    """The folder of a finished tune; another budget re-solves the study that is there."""
+    folder = a.output / name
+    command = [a.program, "tune", "-m", a.model, "-o", folder, *texts(a, False), "--check-chunks", a.check_chunks, "--bits", budget]
+    run(command + (["--check-text", a.check_text] if a.check_text else []) + list(arguments))
+    plan = a.output / f"{name}-{budget}.json"
+    source = json.loads((folder / "plan.json").read_text())
+    side = folder / "plan.safetensors"
+    if side.exists():  # the plan names the file, so both go into a folder of their own
+        plan = a.output / f"{name}-{budget}" / "plan.json"
+        plan.parent.mkdir(exist_ok=True)
+        shutil.copy(side, plan.parent)
+    plan.write_text(json.dumps(source))
+    return folder, plan
+
+
+def budget_rows(a, name, mode, folder, plans):
+    """One row a budget: the plan on held-out text beside the smallest uniform plan of no fewer bits."""
+    command = [a.program, "eval", "kld", "-m", a.model, *texts(a, True), "--json"]
+    for plan in plans.values():
+        command += ["--plan", plan]
+    for pair in UNIFORM[mode]:
+        command += ["--plan", f"{mode}:{pair}"]
+    if mode == "rotated":
+        command += ["--calibration", folder / "calibration.safetensors"]
+    found = json.loads(run(command))["plans"]
+    known = {p["name"]: p for p in found}
+    uniform = [known[f"{mode}:{pair}"] for pair in UNIFORM[mode]]
+    rows = []
+    for budget, plan in plans.items():
+        tuned = found[list(plans).index(budget)]
+        larger = [u for u in uniform if u["effective_bits"] >= tuned["effective_bits"] - 1e-9]
+        rival = min(larger, key=lambda u: (u["effective_bits"], u["kld"]["mean"]["value"]))
+        kld, other = tuned["kld"]["mean"]["value"], rival["kld"]["mean"]["value"]
+        rows.append({"method": name, "budget": budget, "effective_bits": round(tuned["effective_bits"], 4), "kld": kld,
+                     "uniform": rival["name"], "uniform_bits": round(rival["effective_bits"], 4), "uniform_kld": other,
+                     "ratio": kld / other if other > 0 else math.nan})
+    return rows
+
+
+def svg(studies, width=720, height=420):
+    """Fronts and all scored plans: effective bits against KLD on a logarithmic axis."""
+    all_points = [p for study in studies.values() for p in points_of(study) if p[1] > 0]
+    x0, x1 = min(p[0] for p in all_points), max(p[0] for p in all_points)
+    y0, y1 = math.floor(math.log10(min(p[1] for p in all_points))), math.ceil(math.log10(max(p[1] for p in all_points)))
+
+    def place(bits, kld):
+        x = 60 + (bits - x0) / max(x1 - x0, 1e-9) * (width - 80)
+        return x, 20 + (y1 - math.log10(max(kld, 10.0**y0))) / max(y1 - y0, 1) * (height - 70)
+
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="12">',
+           f'<rect width="{width}" height="{height}" fill="white"/>']
+    for power in range(y0, y1 + 1):
+        y = place(x0, 10.0**power)[1]
+        out.append(f'<path d="M60 {y:.1f}H{width - 20}" stroke="#ddd"/><text x="54" y="{y + 4:.1f}" text-anchor="end">1e{power}</text>')
+    for bits in range(math.ceil(x0), math.floor(x1) + 1):
+        x = place(bits, 1)[0]
+        out.append(f'<text x="{x:.1f}" y="{height - 32}" text-anchor="middle">{bits}</text>')
+    out.append(f'<text x="{width / 2}" y="{height - 10}" text-anchor="middle">effective bits; KLD in nats, logarithmic</text>')
+    for i, (name, study) in enumerate(studies.items()):
+        colour = COLOURS[name]
+        for bits, kld in points_of(study):
+            x, y = place(bits, kld)
+            out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{colour}" fill-opacity="0.35"/>')
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*p) for p in front_of(points_of(study))))
+        out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        out.append(f'<text x="{width - 130}" y="{40 + 18 * i}" fill="{colour}">{name}</text>')
+    return "\n".join(out + ["</svg>"]) + "\n"
+
+
+def write_csv(path, rows):
+    with open(path, "w", newline="") as f:
+        writer = csv.DictWriter(f, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def table(rows):
+    cells = [list(rows[0].keys())] + [[f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return "\n".join("  ".join(text.rjust(width) for text, width in zip(row, widths)) for row in cells) + "\n"
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("-m", "--model", required=True, help="GGUF model")
+    p.add_argument("-o", "--output", required=True, type=pathlib.Path, help="folder for studies, plans, tables and plot")
+    p.add_argument("--program", default=ROOT / "build/release/bin/kvtuner")
+    p.add_argument("--text", help="text to search on; default: the one that comes with kvtuner")
+    p.add_argument("--check-text", help="held-out text; default: the one that comes with kvtuner")
+    p.add_argument("-c", "--ctx", default=512, type=int)
+    p.add_argument("--chunks", default=3, type=int)
+    p.add_argument("--check-chunks", default=12, type=int)
+    p.add_argument("--budgets", default="3.5,4.5,5.5", help="effective bits")
+    p.add_argument("--trials", default=200, type=int, help="of the paper's search, for each soft limit")
+    p.add_argument("--population", default=20, type=int, help="of the paper's search")
+    p.add_argument("--prompts", default=20, type=int, help="of the paper's profile")
+    p.add_argument("--seed", default=1, type=int)
+    p.add_argument("--calibration-tokens", default=8192, type=int)
+    p.add_argument("--positions", default=0, type=int)
+    p.add_argument("--corner-bits", default=10.0, type=float)
+    p.add_argument("--corner-kld", default=10.0, type=float)
+    p.add_argument("-t", "--threads", default=0, type=int)
+    a = p.parse_args()
+    if not os.access(a.program, os.X_OK):
+        fail(f"there is no program {a.program}: build it first (scripts/build.sh release)")
+    a.output.mkdir(parents=True, exist_ok=True)
+    budgets = [float(text) for text in a.budgets.split(",")]
+    studies, rows = {}, []
+    for name, (mode, arguments) in methods(a).items():
+        plans = {}
+        for budget in budgets:
+            folder, plans[budget] = tune(a, name, arguments, budget)
+        studies[name] = json.loads((folder / "study.json").read_text())
+        rows += budget_rows(a, name, mode, folder, plans)
+    n_paper = len(studies["paper"]["evaluations"])
+    covered = lambda study, n: hypervolume(points_of(study, n), a.corner_bits, a.corner_kld)
+    volumes = [{"method": name, "evaluations": len(study["evaluations"]), "hypervolume": covered(study, None),
+                f"after_{n_paper // 5}": covered(study, n_paper // 5), f"after_{n_paper}": covered(study, n_paper)}
+               for name, study in studies.items()]
+    write_csv(a.output / "hypervolume.csv", volumes)
+    write_csv(a.output / "budgets.csv", rows)
+    (a.output / "fronts.svg").write_text(svg(studies))
+    print(f"{table(volumes)}\nOn held-out text; ratio: KLD by that of the uniform plan\n{table(rows)}\nwrote hypervolume.csv, budgets.csv and "
+          f"fronts.svg in {a.output}")
+
+
+if __name__ == "__main__":
+    main()

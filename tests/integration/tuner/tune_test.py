@@ -1,0 +1,134 @@
+"""kvtuner tune on a tiny model: planted fragile layers, the paper's settings, interrupts, refusals, several held-out texts.
+
+Paths come from the environment (set by CMake): KVT_TEST_PROGRAM, KVT_TEST_MODEL.
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "plugin"))
+from gguf_edit import scale_rows  # noqa: E402
+
+PROGRAM = os.environ["KVT_TEST_PROGRAM"]
+MODEL = os.environ["KVT_TEST_MODEL"]
+CORPUS = str(pathlib.Path(MODEL).parent / "selfgen-corpus.txt")
+SMALL = ["--text", CORPUS, "--check-text", CORPUS, "-c", "64", "--chunks", "3", "--check-chunks", "4", "-t", "1"]
+PAPER = ["--method", "paper", "--mode", "per-token", "--prompts", "1", "--generate", "4", "--population", "8", "--algorithm", "moead",
+         "--first-plans", "chance", "--soft-limits", "4,6", "--trials", "24"]
+
+
+def environment():
+    return {key: value for key, value in os.environ.items() if not key.startswith(("KVT_", "GGML_"))}
+
+
+def kvtuner(*arguments):
+    return subprocess.run([PROGRAM, *map(str, arguments)], env=environment(), capture_output=True, text=True, timeout=300)
+
+
+class Tune(unittest.TestCase):
+    def setUp(self):
+        self.place = tempfile.TemporaryDirectory()
+        self.addCleanup(self.place.cleanup)
+        self.folder = pathlib.Path(self.place.name)
+
+    def tune(self, output, *arguments, model=MODEL):
+        done = kvtuner("tune", "-m", model, "-o", self.folder / output, *SMALL, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def record(self, output, name="study.json"):
+        return json.loads((self.folder / output / name).read_text())
+
+    def test_fragile_layers_get_the_most_bits(self):
+        # Queries of all layers but 0 and 2 become a tenth, so their attention is nearly flat and bears coarse keys. In the model as it is, layers 1
+        # and 3 are the sensitive ones.
+        fragile, sturdy = [0, 2], [1, 3, 4]
+        model = self.folder / "fragile.gguf"
+        scale_rows(MODEL, model, {f"blk.{layer}.attn_q.weight": {row: 0.1 for row in range(512)} for layer in sturdy})
+        self.tune("fragile", "--mode", "per-token", "--bits", "4.9", model=model)
+        alone = self.record("fragile")["increments"]["k"]
+        chosen = self.record("fragile", "held_out.json")["plans"][0]["pairs"]
+        k_bits = [int(pair.lstrip("KV")[0]) for pair in chosen]  # K6V3, KV4
+        self.assertGreater(min(alone[i] for i in fragile), 2 * max(alone[i] for i in sturdy), alone)
+        self.assertGreater(min(k_bits[i] for i in fragile), max(k_bits[i] for i in sturdy), chosen)
+
+    def test_paper_as_published_and_the_same_again(self):
+        self.tune("a", *PAPER)
+        study = self.record("a")
+        self.assertEqual((study["method"], study["soft_limits"], study["seeded"]), ("moead", [4, 6], False))
+        plans = sorted((self.folder / "a").glob("KVTuner-C*.json"))
+        self.assertTrue(plans)
+        for plan in plans:
+            payload = float(plan.stem.split("-C")[1])
+            self.assertLessEqual(payload, 6)
+            self.assertEqual(kvtuner("plan", "check", plan, "-m", MODEL).returncode, 0)
+        self.tune("b", *PAPER)
+        self.assertEqual((self.folder / "a/study.json").read_bytes(), (self.folder / "b/study.json").read_bytes())
+        self.assertEqual((self.folder / "a/plan.json").read_bytes(), (self.folder / "b/plan.json").read_bytes())
+        same = kvtuner("plan", "compare", self.folder / "a/plan.json", self.folder / "b/plan.json", "--json")
+        self.assertEqual(json.loads(same.stdout)["equal_share"], 1.0)
+        self.tune("c", *PAPER, "--seed", "2")
+        other = kvtuner("plan", "compare", self.folder / "a/plan.json", self.folder / "c/plan.json")
+        self.assertIn("of 10 K and V of layers have the same bits", other.stdout)
+
+    def test_ablation_switches_widen_the_space(self):
+        self.tune("all", "--method", "paper", "--prompts", "1", "--generate", "4", "--population", "8", "--generations", "1", "--no-pruning",
+                  "--no-clustering")
+        groups = self.record("all")["groups"]
+        self.assertEqual([group["layers"] for group in groups], [[layer] for layer in range(5)])
+        self.assertEqual({len(group["pairs"]) for group in groups}, {9})
+
+    def test_interrupted_and_resumed_equals_uninterrupted(self):
+        self.tune("whole", "--mode", "per-token", "--bits", "5")
+        process = subprocess.Popen(
+            [PROGRAM, "tune", "-m", MODEL, "-o", self.folder / "cut", *SMALL, "--mode", "per-token", "--bits", "5"], env=environment(),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        study = self.folder / "cut/study.json"
+        while process.poll() is None and not study.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        self.assertLess(len(self.record("cut")["evaluations"]), len(self.record("whole")["evaluations"]))
+        self.assertFalse((self.folder / "cut/study.json.lock").exists())
+        self.tune("cut", "--mode", "per-token", "--bits", "5")
+        for name in ("study.json", "held_out.json", "plan.json"):
+            self.assertEqual((self.folder / "cut" / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
+
+    def test_time_limit(self):
+        # How many plans a slow machine scores in a time is not tested here (unit tests do that with a counted clock).
+        none = kvtuner("tune", "-m", MODEL, "-o", self.folder / "none", *SMALL, "--mode", "per-token", "--time", "0.000001s")
+        self.assertEqual(none.returncode, 1)
+        self.assertIn("the time was up before the first plan had been scored: allow more time", none.stderr)
+        self.tune("enough", "--mode", "per-token", "--bits", "5", "--time", "2h")
+        self.assertTrue(self.record("enough")["complete"])
+
+    def test_infeasible_budget_names_the_smallest(self):
+        for method in ("knapsack", "paper"):
+            done = kvtuner("tune", "-m", MODEL, "-o", self.folder / "none", *SMALL, "--method", method, "--mode", "per-token", "--bits", "2")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("no plan fits 2 effective bits: the smallest one, 2 bits everywhere, takes 2.50 effective bits", done.stderr)
+
+    def test_every_check_text_is_measured_and_the_gap_said(self):
+        second = self.folder / "other.txt"
+        second.write_text("The quick brown fox jumps over the lazy dog. " * 200)
+        done = self.tune("two", "--mode", "per-token", "--bits", "5", "--check-text", second)
+        self.assertIn("KLD of the chosen plan where it was searched:", done.stdout)
+        self.assertIn("  on other.txt: ", done.stdout)
+        self.assertNotEqual(self.record("two", "held_out.json")["data_sha256"], self.record("two", "held_out-2.json")["data_sha256"])
+
+    def test_study_of_another_model_is_refused(self):
+        self.tune("mixed", "--mode", "per-token", "--bits", "5")
+        other = pathlib.Path(MODEL).with_name("stories260K-hd32-f32.gguf")
+        done = kvtuner("tune", "-m", other, "-o", self.folder / "mixed", *SMALL, "--mode", "per-token", "--bits", "5")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("study.json was made from another model, text or settings", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
