@@ -154,12 +154,9 @@ Result<TaskRecord> read_task_record(const std::string & path) {
 }
 
 Result<RecordFile> RecordFile::open(const std::string & path, const Json & header) {
-    RecordFile file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666), {}, 0);
+    KVT_TRY(FileLock lock, FileLock::take(path));
+    RecordFile file(std::move(lock), ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
     if (file.fd_ < 0) return system_error(path);
-    if (::flock(file.fd_, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK) return Error{fmt::format("record {} is being written by another kvtuner", path)};
-        return system_error(path);
-    }
     KVT_TRY(const std::string text, read_file(path));
     KVT_TRY(Parsed parsed, parse(path, text));
     const bool fresh = parsed.record.header.is_null();
@@ -182,10 +179,10 @@ Result<RecordFile> RecordFile::open(const std::string & path, const Json & heade
 }
 
 RecordFile::RecordFile(RecordFile && other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), record_(std::move(other.record_)), end_(other.end_) {}
+    : lock_(std::move(other.lock_)), fd_(std::exchange(other.fd_, -1)), record_(std::move(other.record_)), end_(other.end_) {}
 
 RecordFile::~RecordFile() {
-    if (fd_ >= 0) ::close(fd_);  // and the lock with it
+    if (fd_ >= 0) ::close(fd_);
 }
 
 Status RecordFile::write_at_end(const std::string & text) {

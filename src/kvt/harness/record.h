@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/file_lock.h"
 #include "kvt/base/result.h"
 
 namespace kvt {
@@ -73,9 +74,10 @@ public:
     Status finish(const Json & summary);  // replaces the last summary
 
 private:
-    RecordFile(int fd, TaskRecord record, int64_t end) : fd_(fd), record_(std::move(record)), end_(end) {}
+    RecordFile(FileLock lock, int fd) : lock_(std::move(lock)), fd_(fd) {}
     Status write_at_end(const std::string & text);
 
+    FileLock   lock_;
     int        fd_ = -1;
     TaskRecord record_;
     int64_t    end_ = 0;  // bytes of header and answers: where the next line goes

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "kvt/base/shipped_data.h"
+#include "kvt/base/utf8.h"
 #include "kvt/tasks/text.h"
 
 namespace kvt::tasks {
@@ -82,7 +83,7 @@ Verdict finished(Verdict verdict, std::string_view response) {
         while (end > 0 && (static_cast<uint8_t>(verdict.extracted[end]) & 0xc0u) == 0x80u) --end;  // not inside a character
         verdict.extracted.resize(end);
     }
-    if (valid_utf8(response) && response.find('\0') == std::string_view::npos) return verdict;
+    if (is_utf8(response) && response.find('\0') == std::string_view::npos) return verdict;
     verdict.flags.push_back("bad_utf8");
     verdict.extracted = clean_utf8(verdict.extracted);
     for (auto & score : verdict.scores) score.second = 0;

@@ -8,6 +8,7 @@
 
 #include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
+#include "kvt/base/utf8.h"
 #include "kvt/tasks/common.h"
 #include "kvt/tasks/csv.h"
 #include "kvt/tasks/openers.h"
@@ -98,7 +99,7 @@ Result<std::vector<Question>> questions_of(const std::string & path, std::string
                                            std::vector<std::string> & warnings) {
     const auto error = [&](const std::string & what) { return Error{fmt::format("\"{}\": {}", path, what)}; };
     if (bytes.empty()) return error("row 1: the file is empty");
-    if (!valid_utf8(bytes)) return error("not UTF-8");
+    if (!is_utf8(bytes)) return error("not UTF-8");
     const auto parsed = parse_csv(bytes);
     if (!parsed.ok()) return error(parsed.error().message);
     const auto & rows   = *parsed;

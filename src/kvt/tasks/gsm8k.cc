@@ -22,11 +22,11 @@ struct Problem {
 // Errors: a missing field, an answer without "#### " and a number.
 Result<std::vector<Problem>> problems_of(const JsonlFile & file) {
     std::vector<Problem> problems;
-    for (size_t i = 0; i < file.rows.size(); ++i) {
-        KVT_TRY(std::string question, file.text(i, "question"));
-        KVT_TRY(std::string answer, file.text(i, "answer"));
+    for (const JsonRow & row : file.rows) {
+        KVT_TRY(std::string question, row.text("question"));
+        KVT_TRY(std::string answer, row.text("answer"));
         const Found number = first_marked_number(answer);
-        if (!number) return file.error(i, "the field \"answer\" has no \"#### \" with a number behind it");
+        if (!number) return row.error("the field \"answer\" has no \"#### \" with a number behind it");
         std::string gold(*number);
         problems.push_back({std::move(question), std::move(answer), std::move(gold)});
     }

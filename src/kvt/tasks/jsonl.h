@@ -4,25 +4,17 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "kvt/base/result.h"
+#include "kvt/tasks/json_lines.h"
 
 namespace kvt::tasks {
 
 // --- Interface ---
 
 struct JsonlFile {
-    std::string                 path, sha256;
-    std::vector<nlohmann::json> rows;   // objects
-    std::vector<int>            lines;  // 1-based line of every row
+    std::string          path, sha256;
+    std::vector<JsonRow> rows;
 
-    // Error with the place of a row in front: `"test.jsonl" line 3: what`.
-    Error error(size_t row, const std::string & what) const;
-    // Errors: the field is missing or not text.
-    Result<std::string> text(size_t row, const char * field) const;
-    // Errors: the field is missing or not a whole number.
-    Result<int> integer(size_t row, const char * field) const;
     // Errors: two rows hold the same text in `field`, or it is missing or empty.
     Status check_unique(const char * field) const;
 };

@@ -88,11 +88,11 @@ protected:
     }
 };
 
-Result<Problem> problem_of(const JsonlFile & file, size_t row, const char * id_field) {
+Result<Problem> problem_of(const JsonRow & row, const char * id_field) {
     Problem p;
-    KVT_TRY(p.id, file.text(row, id_field));
-    KVT_TRY(p.problem, file.text(row, "problem"));
-    KVT_TRY(p.answer, file.text(row, "answer"));
+    KVT_TRY(p.id, row.text(id_field));
+    KVT_TRY(p.problem, row.text("problem"));
+    KVT_TRY(p.answer, row.text("answer"));
     return p;
 }
 
@@ -116,11 +116,11 @@ Result<std::unique_ptr<Task>> open_math500(const TaskOptions & options) {
     KVT_TRY(const JsonlFile file, load_jsonl(paths[0]));
     KVT_CHECK_OK(file.check_unique("unique_id"));
     std::vector<Problem> problems;
-    for (size_t i = 0; i < file.rows.size(); ++i) {
-        KVT_TRY(Problem p, problem_of(file, i, "unique_id"));
-        KVT_TRY(p.groups["subject"], file.text(i, "subject"));
-        KVT_TRY(const int level, file.integer(i, "level"));
-        if (level < 1 || level > 5) return file.error(i, fmt::format("the field \"level\" is {}, not 1 to 5", level));
+    for (const JsonRow & row : file.rows) {
+        KVT_TRY(Problem p, problem_of(row, "unique_id"));
+        KVT_TRY(p.groups["subject"], row.text("subject"));
+        KVT_TRY(const int level, row.integer("level"));
+        if (level < 1 || level > 5) return row.error(fmt::format("the field \"level\" is {}, not 1 to 5", level));
         p.groups["level"] = std::to_string(level);
         problems.push_back(std::move(p));
     }
@@ -134,10 +134,10 @@ Result<std::unique_ptr<Task>> open_aime(const TaskOptions & options) {
     KVT_TRY(const JsonlFile file, load_jsonl(paths[0]));
     KVT_CHECK_OK(file.check_unique("id"));
     std::vector<Problem> problems;
-    for (size_t i = 0; i < file.rows.size(); ++i) {
-        KVT_TRY(Problem p, problem_of(file, i, "id"));
+    for (const JsonRow & row : file.rows) {
+        KVT_TRY(Problem p, problem_of(row, "id"));
         const bool digits = !p.answer.empty() && p.answer.find_first_not_of("0123456789") == std::string::npos;
-        if (!digits || p.answer.size() > 3) return file.error(i, "the field \"answer\" is not a whole number from 0 to 999");
+        if (!digits || p.answer.size() > 3) return row.error("the field \"answer\" is not a whole number from 0 to 999");
         problems.push_back(std::move(p));
     }
     return std::unique_ptr<Task>(new Aime(header_of(options, variant, file), std::move(problems)));

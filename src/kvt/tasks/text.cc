@@ -71,15 +71,6 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
     }
 }
 
-bool valid_utf8(std::string_view text) {
-    for (size_t at = 0; at < text.size();) {
-        const size_t n = character_length(text, at);
-        if (n == 0) return false;
-        at += n;
-    }
-    return true;
-}
-
 std::string clean_utf8(std::string_view text) {
     std::string out;
     out.reserve(text.size());

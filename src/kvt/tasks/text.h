@@ -24,8 +24,6 @@ size_t      count_of(std::string_view text, std::string_view part);  // without 
 
 std::vector<std::string_view> split(std::string_view text, std::string_view separator);
 
-// Valid UTF-8: no overlong forms, surrogates or values above U+10FFFF.
-bool valid_utf8(std::string_view text);
 // Every byte that is not part of valid UTF-8, and every NUL, becomes U+FFFD.
 std::string clean_utf8(std::string_view text);
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kvt/base/file_io.h"
-#include "kvt/tasks/code/json_lines.h"
+#include "kvt/tasks/json_lines.h"
 #include "kvt/tasks/code/lcb_run.h"
 #include "kvt/tasks/code/livecodebench.h"
 #include "support/sandbox.h"

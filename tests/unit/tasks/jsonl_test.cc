@@ -23,11 +23,11 @@ TEST(Jsonl, ErrorsNameTheLine) {
 TEST(Jsonl, FieldsAreChecked) {
     const auto file = load_jsonl(data_file("rows.jsonl", "{\"id\": \"a\", \"n\": 2}\n{\"id\": \"a\", \"n\": \"2\"}\n"));
     ASSERT_TRUE(file.ok());
-    EXPECT_EQ(*file->integer(0, "n"), 2);
-    EXPECT_NE(file->integer(1, "n").error().message.find("line 2: the field \"n\" is string, not a whole number"),
+    EXPECT_EQ(*file->rows[0].integer("n"), 2);
+    EXPECT_NE(file->rows[1].integer("n").error().message.find("line 2: the field \"n\" is string, not a whole number"),
               std::string::npos);
-    EXPECT_NE(file->text(0, "n").error().message.find("line 1: the field \"n\" is number, not text"), std::string::npos);
-    EXPECT_NE(file->text(0, "x").error().message.find("line 1: the field \"x\" is missing"), std::string::npos);
+    EXPECT_NE(file->rows[0].text("n").error().message.find("line 1: the field \"n\" is number, not text"), std::string::npos);
+    EXPECT_NE(file->rows[0].text("x").error().message.find("line 1: the field \"x\" is missing"), std::string::npos);
     EXPECT_NE(file->check_unique("id").error().message.find("line 2: the field \"id\" repeats that of line 1"),
               std::string::npos);
 }

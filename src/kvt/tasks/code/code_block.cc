@@ -1,11 +1,14 @@
 #include "kvt/tasks/code/code_block.h"
 
+#include <algorithm>
+
+#include "kvt/tasks/text.h"
+
 namespace kvt {
 
 namespace {
 
-constexpr std::string_view kThinkEnd = "</think>";
-constexpr std::string_view kFence    = "```";
+constexpr std::string_view kFence = "```";
 
 bool is_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
 
@@ -17,13 +20,8 @@ bool take(std::string_view & text, std::string_view word) {
 
 }  // namespace
 
-std::string_view after_thinking(std::string_view response) {
-    const size_t at = response.rfind(kThinkEnd);
-    return at == std::string_view::npos ? response : response.substr(at + kThinkEnd.size());
-}
-
 std::optional<std::string_view> last_code_block(std::string_view response) {
-    const std::string_view text  = after_thinking(response);
+    const std::string_view text  = tasks::without_thinking(response);
     size_t                 begin = 0, end = 0;  // of the block between the last two lines with a fence
     int                    fences = 0;
     size_t                 after  = 0;  // first byte behind the last such line

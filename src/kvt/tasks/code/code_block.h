@@ -8,9 +8,6 @@ namespace kvt {
 
 // --- Interface ---
 
-// What stands behind the last "</think>", or all of it.
-std::string_view after_thinking(std::string_view response);
-
 // The text between the second-last and the last line that contains "```", behind the thinking; nothing with fewer than two.
 std::optional<std::string_view> last_code_block(std::string_view response);
 

@@ -10,7 +10,8 @@
 #include "kvt/tasks/code/code_block.h"
 #include "kvt/tasks/code/code_score.h"
 #include "kvt/tasks/code/drivers.h"
-#include "kvt/tasks/code/json_lines.h"
+#include "kvt/tasks/common.h"
+#include "kvt/tasks/json_lines.h"
 
 namespace kvt {
 
@@ -31,11 +32,10 @@ public:
     static Result<std::unique_ptr<Task>> open(const TaskOptions & options, Variant variant) {
         auto task      = std::unique_ptr<HumanEval>(new HumanEval);
         task->variant_ = variant;
-        if (options.data.size() != 1)
-            return Error{fmt::format("humaneval is read from one file, HumanEval.jsonl; {} were given", options.data.size())};
+        KVT_TRY(const auto paths, tasks::data_files(options, {"humaneval/HumanEval.jsonl"}));
         KVT_TRY(task->sandbox_, sandbox_with_consent(options));
-        KVT_CHECK_OK(task->read(options.data.front()));
-        KVT_TRY(task->header_.data_sha256, sha256_file(options.data.front()));
+        KVT_CHECK_OK(task->read(paths.front()));
+        KVT_TRY(task->header_.data_sha256, sha256_file(paths.front()));
         task->describe(options);
         return std::unique_ptr<Task>(std::move(task));
     }

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
-#include "kvt/tasks/code/json_lines.h"
+#include "kvt/tasks/json_lines.h"
 #include "kvt/tasks/code/lcb_problem.h"
 
 namespace kvt {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kvt/base/result.h"
-#include "kvt/tasks/code/json_lines.h"
+#include "kvt/tasks/json_lines.h"
 
 namespace kvt {
 

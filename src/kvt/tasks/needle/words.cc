@@ -7,6 +7,7 @@
 #include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
 #include "kvt/base/shipped_data.h"
+#include "kvt/base/utf8.h"
 #include "kvt/tasks/text.h"
 
 namespace kvt::tasks {
@@ -36,7 +37,7 @@ Result<WordLists> shipped_words() {
 Result<std::vector<std::string>> wiki_sentences(const std::string & path, std::string & sha256) {
     KVT_TRY(const std::string bytes, read_file(path));
     sha256 = sha256_hex(bytes);
-    if (!valid_utf8(bytes)) return Error{fmt::format("\"{}\": not UTF-8", path)};
+    if (!is_utf8(bytes)) return Error{fmt::format("\"{}\": not UTF-8", path)};
     std::vector<std::string> sentences;
     for (const std::string_view line : split(bytes, "\n")) {
         if (line.starts_with(" =")) continue;

@@ -82,11 +82,11 @@ TEST(HumanEval, NamesBadInput) {
                "\n";
     };
     const std::pair<std::string, std::string> cases[] = {
-        {"", "is empty"},
+        {"", "the file is empty"},
         {"\n\n", "holds no problems"},
         {row("a") + "{", path + " line 2: not a JSON object"},
-        {row("a") + "{\"task_id\": \"b\"}\n", path + " line 2: field \"prompt\" is missing"},
-        {row("a") + "{\"task_id\": 3}\n", path + " line 2: field \"task_id\" is not a text"},
+        {row("a") + "{\"task_id\": \"b\"}\n", path + " line 2: the field \"prompt\" is missing"},
+        {row("a") + "{\"task_id\": 3}\n", path + " line 2: the field \"task_id\" is number, not text"},
         {row("a") + row("b") + row("a"), path + " line 3: task_id a stands in " + path + " line 1 already"},
         {"{\"task_id\": \"\xff\"}\n", path + " line 1: not UTF-8"},
     };

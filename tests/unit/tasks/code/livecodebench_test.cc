@@ -91,12 +91,12 @@ TEST(LiveCodeBench, NamesBadInputAndTheQuestion) {
     none["public_test_cases"] = none["private_test_cases"] = "[]";
     const std::string                         at           = path + " line 1: question q1: ";
     const std::pair<std::string, std::string> cases[]      = {
-             {"", "is empty"},
+             {"", "the file is empty"},
              {"nonsense\n", path + " line 1: not a JSON object"},
-             {lacks("question_title"), path + " line 1: field \"question_title\" is missing"},
-             {lacks("metadata"), path + " line 1: field \"metadata\" is missing"},
-             {with("starter_code", nullptr), path + " line 1: field \"starter_code\" is not a text"},
-             {with("question_id", 5), path + " line 1: field \"question_id\" is not a text"},
+             {lacks("question_title"), path + " line 1: the field \"question_title\" is missing"},
+             {lacks("metadata"), path + " line 1: the field \"metadata\" is missing"},
+             {with("starter_code", nullptr), path + " line 1: the field \"starter_code\" is null, not text"},
+             {with("question_id", 5), path + " line 1: the field \"question_id\" is number, not text"},
              {with("question_id", ""), path + " line 1: question_id is empty"},
              {row("q1").dump() + "\n" + row("q1").dump() + "\n", path + " line 2: question q1 stands in " + path + " line 1 already"},
              {with("contest_date", "last week"), at + "contest_date \"last week\" is not a date"},

@@ -20,8 +20,11 @@ struct JsonRow {
     uint64_t               offset = 0;  // of its first byte
     std::string            where{};     // "data.jsonl line 3", for messages
 
-    // Errors: the field is missing or not a text; names place and field.
+    Error error(const std::string & what) const;  // `what` with the place in front
+    // Errors: the field is missing or not text; names place and field.
     Result<std::string> text(const char * field) const;
+    // Errors: the field is missing or not a whole number.
+    Result<int> integer(const char * field) const;
 };
 
 class JsonLines {

@@ -1,4 +1,4 @@
-#include "kvt/tasks/code/json_lines.h"
+#include "kvt/tasks/json_lines.h"
 
 #include <cerrno>
 #include <cstring>
@@ -11,11 +11,20 @@
 
 namespace kvt {
 
+Error JsonRow::error(const std::string & what) const { return Error{fmt::format("{}: {}", where, what)}; }
+
 Result<std::string> JsonRow::text(const char * field) const {
     const auto found = object.find(field);
-    if (found == object.end()) return Error{fmt::format("{}: field \"{}\" is missing", where, field)};
-    if (!found->is_string()) return Error{fmt::format("{}: field \"{}\" is not a text", where, field)};
+    if (found == object.end()) return error(fmt::format("the field \"{}\" is missing", field));
+    if (!found->is_string()) return error(fmt::format("the field \"{}\" is {}, not text", field, found->type_name()));
     return found->get<std::string>();
+}
+
+Result<int> JsonRow::integer(const char * field) const {
+    const auto found = object.find(field);
+    if (found == object.end()) return error(fmt::format("the field \"{}\" is missing", field));
+    if (!found->is_number_integer()) return error(fmt::format("the field \"{}\" is {}, not a whole number", field, found->type_name()));
+    return found->get<int>();
 }
 
 JsonLines::JsonLines(std::string path, std::ifstream in, uint64_t offset, int64_t line)
@@ -27,7 +36,7 @@ Result<JsonLines> JsonLines::open(const std::string & path) {
     errno = 0;
     std::ifstream in(path, std::ios::binary);
     if (!in) return Error{fmt::format("cannot read \"{}\": {}", path, std::strerror(errno))};
-    if (in.peek() == std::ifstream::traits_type::eof()) return Error{fmt::format("\"{}\" is empty", path)};
+    if (in.peek() == std::ifstream::traits_type::eof()) return Error{fmt::format("{} line 1: the file is empty; a row is one JSON object a line", path)};
     return JsonLines(path, std::move(in), 0, 0);
 }
 
@@ -40,9 +49,9 @@ Result<std::optional<JsonRow>> JsonLines::next() {
         row.where  = fmt::format("{} line {}", path_, line_);
         offset_ += text.size() + 1;
         if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
-        if (!is_utf8(text)) return Error{fmt::format("{}: not UTF-8", row.where)};
+        if (!is_utf8(text)) return row.error("not UTF-8");
         row.object = nlohmann::ordered_json::parse(text, nullptr, false);
-        if (!row.object.is_object()) return Error{fmt::format("{}: not a JSON object", row.where)};
+        if (!row.object.is_object()) return row.error("not a JSON object");
         return std::optional(std::move(row));
     }
     if (in_.bad()) return Error{fmt::format("cannot read \"{}\" behind line {}", path_, line_)};

@@ -1,4 +1,4 @@
-#include "kvt/tasks/code/json_lines.h"
+#include "kvt/tasks/json_lines.h"
 
 #include <filesystem>
 
@@ -25,8 +25,8 @@ TEST(JsonLines, GivesRowsWithTheirPlaces) {
     EXPECT_EQ(*(*first)->text("a"), "x");
     const auto second = lines->next();
     ASSERT_TRUE(second.ok() && second->has_value());
-    EXPECT_EQ((*second)->text("a").error().message, path + " line 3: field \"a\" is not a text");
-    EXPECT_EQ((*second)->text("b").error().message, path + " line 3: field \"b\" is missing");
+    EXPECT_EQ((*second)->text("a").error().message, path + " line 3: the field \"a\" is number, not text");
+    EXPECT_EQ((*second)->text("b").error().message, path + " line 3: the field \"b\" is missing");
     const auto third = lines->next();
     ASSERT_TRUE(third.ok() && third->has_value());
     EXPECT_EQ((*third)->line, 4);
@@ -44,7 +44,7 @@ TEST(JsonLines, NamesWhatIsWrong) {
               std::string::npos);
     EXPECT_EQ(JsonLines::open("/usr").error().message, "cannot read \"/usr\": it is a folder");
     std::string path = file_with("");
-    EXPECT_EQ(JsonLines::open(path).error().message, "\"" + path + "\" is empty");
+    EXPECT_EQ(JsonLines::open(path).error().message, path + " line 1: the file is empty; a row is one JSON object a line");
     const auto error_of = [](const std::string & text) {
         auto lines = JsonLines::open(file_with(text));
         EXPECT_TRUE(lines->next().ok());
