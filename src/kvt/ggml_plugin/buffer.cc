@@ -158,6 +158,12 @@ size_t type_get_alloc_size(ggml_backend_buffer_type_t, const ggml_tensor * tenso
             const auto bytes = cache_tensor_bytes(tensor);
             if (bytes.ok()) return *bytes;
             if (pending_refusal.empty()) pending_refusal = bytes.error().message;
+        } else if (tensor->view_src == nullptr && is_recurrent_state(tensor->name) && pending_refusal.empty()) {
+            // Left alone, the host aborts when it plans the first op on the state.
+            pending_refusal = fmt::format(
+                "{}: the model has recurrent or convolution layers, whose state this device cannot hold: "
+                "run it without --device KVT0",
+                tensor->name);
         }
     } catch (const std::exception & e) {
         pending_refusal = e.what();

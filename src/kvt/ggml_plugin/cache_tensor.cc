@@ -124,6 +124,8 @@ std::optional<cache_name> parse_cache_name(std::string_view name) {
     return parsed;
 }
 
+bool is_recurrent_state(std::string_view name) { return name.starts_with("cache_r_l") || name.starts_with("cache_s_l"); }
+
 Result<size_t> cache_tensor_bytes(const ggml_tensor * tensor) {
     KVT_TRY(const description d, describe(tensor));
     return d.bytes;

@@ -22,6 +22,8 @@ struct cache_name {
 
 // Parses "cache_k_l3", "cache_swa_v_l12" and the like; none for other tensors.
 std::optional<cache_name> parse_cache_name(std::string_view name);
+// "cache_r_l0", "cache_s_l0": the state of a recurrent or convolution layer, which llama.cpp updates with ops of all kinds.
+bool is_recurrent_state(std::string_view name);
 
 // Bytes that a cache tensor takes in our buffer under the current plan. Errors: no plan, wrong type or shape.
 Result<size_t> cache_tensor_bytes(const ggml_tensor * tensor);

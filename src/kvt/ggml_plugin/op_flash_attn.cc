@@ -259,8 +259,11 @@ bool supports_flash_attn(const ggml_tensor * op) {
     const ggml_tensor * v       = op->src[2];
     cache_tensor *      cache_k = cache_tensor_of(k);
     cache_tensor *      cache_v = cache_tensor_of(v);
-    // Other attention (no cache, or V as a view of K in MLA models) stays with the CPU backend, which reads decoded copies.
-    if (cache_k == nullptr || cache_v == nullptr || cache_k == cache_v) return false;
+    if (cache_k == nullptr || cache_v == nullptr) return false;  // other attention stays with the CPU backend
+    if (cache_k == cache_v) {
+        fail_once(kLatent);  // while the host plans its graph; storing rows then ends with the same words
+        return false;
+    }
     if (q->type != GGML_TYPE_F32 || (op->src[3] != nullptr && op->src[3]->type != GGML_TYPE_F16)) return false;
     for (const auto & [cache, head_dim] : {std::pair{cache_k, k->ne[0]}, std::pair{cache_v, v->ne[0]}}) {
         const Status learned = cache->learn_head_dim(static_cast<int>(head_dim));

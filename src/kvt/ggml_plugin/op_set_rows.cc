@@ -45,7 +45,7 @@ Status compute_set_rows(const ggml_tensor * op, op_scratch & scratch) {
     if (rows->ne[0] != cache->n_embd) {
         return Error{std::string(kTransposed)};
     }
-    if (!cache->cache) return Error{"a model without flash attention ops cannot use this device: run with -fa on"};
+    if (!cache->cache) return Error{std::string(kLatent)};
     if (rows->ne[2] != 1 || rows->ne[3] != 1) return Error{fmt::format("{}: rows of more than two dimensions", op->name)};
     const auto * index = static_cast<const int64_t *>(idxs->data);
     scratch.cells.assign(index, index + rows->ne[1]);

@@ -1,6 +1,7 @@
 // The ops the device computes: writing rows into the cache, attention on it, and what else touches it in place.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "ggml.h"
@@ -22,6 +23,11 @@ struct op_scratch {
     std::vector<Visibility>    seen;  // of every row of the mask
     waiting_rows               waiting_k, waiting_v;
 };
+
+// Why a model with multi-head latent attention gets no answer: its values are a view of its keys.
+inline constexpr std::string_view kLatent =
+    "keys and values share one latent row (MLA), or flash attention is off: this device serves neither, run without --device "
+    "KVT0";
 
 bool   supports_set_rows(const ggml_tensor * op);
 Status compute_set_rows(const ggml_tensor * op, op_scratch & scratch);

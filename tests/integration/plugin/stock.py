@@ -36,8 +36,10 @@ def run(program, *args, plan=None, device=True, model=MODEL, **more):
     return subprocess.run(command, env=environment(plan, **more), capture_output=True, text=True, timeout=300)
 
 
-def kvtuner(*args):
-    subprocess.run([PROGRAM, *args], check=True, capture_output=True, env=environment(None))
+def kvtuner(*args, check=True):
+    """What it said on stderr if it failed and that is no error of the test, else an empty text."""
+    result = subprocess.run([PROGRAM, *args], check=check, capture_output=True, text=True, env=environment(None))
+    return result.stderr if result.returncode != 0 else ""
 
 
 class Plans:
