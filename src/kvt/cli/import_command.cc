@@ -13,6 +13,7 @@
 #include "kvt/cli/export_text.h"
 #include "kvt/cli/plan_text.h"
 #include "kvt/cli/table.h"
+#include "kvt/engine/llama/gguf_header.h"
 #include "kvt/engine/llama/open_model.h"
 #include "kvt/plan/schema.h"
 #include "kvt/recipes/import.h"
@@ -23,6 +24,7 @@ namespace kvt::cli {
 namespace {
 
 constexpr std::string_view kPreset = "preset:";
+constexpr std::string_view kGguf   = "gguf";
 
 struct Options {
     std::string source, from, model, output, mode, presets, approx;
@@ -63,7 +65,22 @@ Result<std::string> kind_of(const Options & o) {
     const std::string extension = std::filesystem::path(o.source).extension().string();
     if (extension == ".yaml" || extension == ".yml") return std::string("kvtuner-yaml");
     if (extension == ".json") return std::string("modelopt");
-    return Error{fmt::format("\"{}\": the name ends in neither .yaml nor .json: say what it is with --from", o.source)};
+    if (extension == ".gguf") return std::string(kGguf);
+    return Error{fmt::format("\"{}\": the name ends in none of .yaml, .json and .gguf: say what it is with --from", o.source)};
+}
+
+// A plan that the file carries keeps its own provenance: nothing is made anew.
+Result<recipes::Imported> import_gguf(const std::string & path, const recipes::ImportOptions & options) {
+    KVT_TRY(const GgufHeader header, GgufHeader::read(path));
+    recipes::GgufKeys keys;
+    KVT_TRY(keys.schema_version, header.number("kvtuner.plan.schema_version"));
+    KVT_TRY(keys.plan, header.raw_text("kvtuner.plan"));
+    KVT_TRY(keys.layers, header.numbers("kvtuner.plan.layers"));
+    KVT_TRY(keys.k_bits, header.numbers("kvtuner.plan.k_bits"));
+    KVT_TRY(keys.v_bits, header.numbers("kvtuner.plan.v_bits"));
+    auto imported = recipes::import_gguf_keys(keys, options);
+    if (!imported) return Error{fmt::format("model {}: {}", path, imported.error().message)};
+    return imported;
 }
 
 Result<recipes::Imported> import_source(const Options & o, const recipes::ImportOptions & options) {
@@ -72,6 +89,7 @@ Result<recipes::Imported> import_source(const Options & o, const recipes::Import
         return recipes::import_preset(presets, std::string_view(o.source).substr(kPreset.size()), options);
     }
     KVT_TRY(const std::string kind, kind_of(o));
+    if (kind == kGguf) return import_gguf(o.source, options);
     KVT_TRY(const std::string text, read_file(o.source));
     const std::string name = std::filesystem::path(o.source).filename().string();
     auto              imported =
@@ -83,19 +101,24 @@ Result<recipes::Imported> import_source(const Options & o, const recipes::Import
 
 Result<int> run(const Options & o) {
     if (o.list) return list(o);
-    if (o.source.empty() || o.model.empty() || o.output.empty())
-        return Error{"import needs SOURCE, -m MODEL and -o PLAN (kvtuner import --list names the presets)"};
+    const auto kind    = kind_of(o);
+    const bool carried = !o.source.starts_with(kPreset) && kind.ok() && *kind == kGguf;
+    if (o.source.empty() || (o.model.empty() && !carried) || o.output.empty())
+        return Error{
+            "import needs SOURCE, -m MODEL (unless SOURCE is a GGUF file) and -o PLAN (kvtuner import --list names the presets)"};
     recipes::ImportOptions options;
     options.approx      = o.approx.empty() ? recipes::Approx::refuse : recipes::Approx::raise;
     options.map_foreign = o.map_foreign;
     if (!o.mode.empty()) {
         KVT_TRY(options.mode, parse_mode(o.mode));
     }
-    KVT_TRY(options.model, read_model_info(o.model));
+    KVT_TRY(options.model, read_model_info(o.model.empty() ? o.source : o.model));
     KVT_TRY(recipes::Imported imported, import_source(o, options));
-    PrecisionPlan & plan         = imported.plan;
-    plan.provenance.tool_version = build_info::kVersion;
-    plan.provenance.inputs.insert(plan.provenance.inputs.begin(), {"model", options.model.file_sha256});
+    PrecisionPlan & plan = imported.plan;
+    if (!carried) {
+        plan.provenance.tool_version = build_info::kVersion;
+        plan.provenance.inputs.insert(plan.provenance.inputs.begin(), {"model", options.model.file_sha256});
+    }
     KVT_CHECK_OK(write_file_atomic(o.output, write_plan(plan)));
 
     const schema::Memory memory = schema::memory_of(plan);
@@ -123,13 +146,14 @@ Result<int> run(const Options & o) {
 void add_import(Commands & commands) {
     auto       o   = std::make_shared<Options>();
     CLI::App * app = commands.app.add_subcommand("import", "Make a plan out of another engine's recipe or a published preset");
-    app->add_option("SOURCE", o->source, "KVTuner YAML, ModelOpt JSON (map or search report), or preset:NAME");
-    app->add_option("-m,--model", o->model, "GGUF model that the plan is for");
+    app->add_option("SOURCE", o->source,
+                    "KVTuner YAML, ModelOpt JSON (map or search report), GGUF file that carries a plan, or preset:NAME");
+    app->add_option("-m,--model", o->model, "GGUF model that the plan is for; default for a GGUF SOURCE: itself");
     app->add_option("-o,--output", o->output, "Plan file to write");
     app->add_option("--mode", o->mode, "How integers are stored, where the recipe does not say: kivi or per-token")
         ->check(CLI::IsMember({"kivi", "per-token", "per-token-asym"}));
     app->add_option("--from", o->from, "What SOURCE is, where its name does not say")
-        ->check(CLI::IsMember({"kvtuner-yaml", "modelopt"}));
+        ->check(CLI::IsMember({"kvtuner-yaml", "modelopt", "gguf"}));
     app->add_flag("--map-foreign", o->map_foreign, "Make FP8 and NVFP4 layers 8 and 4 bit integers");
     app->add_flag("--approx{raise}", o->approx, "Where the heads of a layer differ, take the largest bits")
         ->check(CLI::IsMember({"raise"}));
@@ -140,6 +164,7 @@ void add_import(Commands & commands) {
   kvtuner import Model_kivi_KVTuner4_0.yaml -m model.gguf -o plan.json
   kvtuner import --list --presets KVTuner/calibration_presets
   kvtuner import preset:Qwen2.5-7B-Instruct_kivi_KVTuner4_0 --presets KVTuner/calibration_presets -m model.gguf -o plan.json
+  kvtuner import model-with-plan.gguf -o plan.json
   kvtuner import hf_quant_config.json --map-foreign --mode per-token -m model.gguf -o plan.json
 )");
     app->callback([&commands, o] { commands.action = [o] { return run(*o); }; });

@@ -1,6 +1,7 @@
 // Recipes of others into plans. A recipe says little: the model gives the shapes, and the user the mode where nothing else does.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,6 +39,17 @@ Result<std::vector<PairBits>> parse_kvtuner_yaml(std::string_view text);
 // Errors: without map_foreign, any FP8 or NVFP4 layer; versions other than 1, unknown names, bad paths, layers the model does not
 // have.
 Result<Imported> import_modelopt(std::string_view text, const ImportOptions & options);
+
+// What a GGUF file says of a plan (docs/formats/exports.md, gguf); empty where a key is absent.
+struct GgufKeys {
+    std::optional<uint64_t>    schema_version;
+    std::optional<std::string> plan;
+    std::vector<uint64_t>      layers, k_bits, v_bits;
+};
+
+// The plan as it was exported, for the file that carries it now. Errors: no plan in the file, another schema version, a plan that
+// the strict reader refuses or that is for a model of another shape, lists of bits that say otherwise than the plan.
+Result<Imported> import_gguf_keys(const GgufKeys & keys, const ImportOptions & options);
 
 // One layer of the model, in a plan of `mode`. Errors: another number of layers than the model's, a format its head_dim does not
 // allow.

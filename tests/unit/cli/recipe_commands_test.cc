@@ -172,12 +172,13 @@ TEST_F(RecipeCommands, ImportSaysWhatIsWrong) {
         std::string arguments, error;
     } cases[] = {
         {"import '" + yaml + "'",
-         "kvtuner: import needs SOURCE, -m MODEL and -o PLAN (kvtuner import --list names the presets)\n"},
+         "kvtuner: import needs SOURCE, -m MODEL (unless SOURCE is a GGUF file) and -o PLAN ("
+         "kvtuner import --list names the presets)\n"},
         {"import '" + yaml + "'" + rest, "kvtuner: recipe \"" + yaml +
                                              "\": the file says nothing about the mode, and its name has neither _kivi_ nor "
                                              "_pertoken_: give --mode kivi or per-token\n"},
         {"import '" + other + "'" + rest,
-         "kvtuner: \"" + other + "\": the name ends in neither .yaml nor .json: say what it is with --from\n"},
+         "kvtuner: \"" + other + "\": the name ends in none of .yaml, .json and .gguf: say what it is with --from\n"},
         {"import '" + map + "'" + rest,
          "kvtuner: recipe \"" + map +
              "\": neither a ModelOpt map (\"quantization\" or \"quantization_config\") nor a search "

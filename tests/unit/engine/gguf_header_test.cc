@@ -103,6 +103,13 @@ TEST(GgufHeader, ReadsValuesOfEveryKindItNeeds) {
     EXPECT_THAT(header->text("llama.block_count").error().message, HasSubstr("must be a string"));
 }
 
+TEST(GgufHeader, RawTextKeepsLineEnds) {
+    const auto header = GgufHeader::parse(as_bytes(made_header(kGood, "two\nlines")), "model");
+    ASSERT_TRUE(header.ok()) << header.error().message;
+    EXPECT_EQ(**header->raw_text("general.architecture"), "two\nlines");
+    EXPECT_EQ(**header->text("general.architecture"), "two?lines");
+}
+
 TEST(GgufHeader, FillsTheModelInfo) {
     const TempModel model(made_header(with("llama.attention.key_length", 24)));
     const auto      info = read_model_info(model.path());

@@ -179,7 +179,7 @@ private:
             for (uint64_t i = 0; i < count; ++i) {
                 std::string_view text;
                 KVT_CHECK_OK(take_string(text, name));
-                if (!value.is_array) value.text = printable(text.substr(0, kMaxKeptText));
+                if (!value.is_array) value.text = text.substr(0, kMaxKeptText);
             }
         } else {
             if (count > left() / type_bytes(type)) return truncated(name);
@@ -280,11 +280,17 @@ bool GgufHeader::has_prefix(std::string_view prefix) const {
     return it != values_.end() && it->first.starts_with(prefix);
 }
 
-Result<std::optional<std::string>> GgufHeader::text(std::string_view key) const {
+Result<std::optional<std::string>> GgufHeader::raw_text(std::string_view key) const {
     const auto it = values_.find(key);
     if (it == values_.end()) return std::optional<std::string>{};
     if (!it->second.is_text || it->second.is_array) return Error{fmt::format("model {}: key '{}' must be a string", name_, key)};
     return std::optional{it->second.text};
+}
+
+Result<std::optional<std::string>> GgufHeader::text(std::string_view key) const {
+    KVT_TRY(std::optional<std::string> raw, raw_text(key));
+    if (raw) raw = printable(*raw);
+    return raw;
 }
 
 Result<std::optional<uint64_t>> GgufHeader::number(std::string_view key) const {

@@ -34,6 +34,8 @@ public:
     // Absent key: nullopt. A key of another kind: an Error that says so. Strings come with bad bytes replaced by '?'.
     Result<std::optional<std::string>> text(std::string_view key) const;
     Result<std::optional<uint64_t>>    number(std::string_view key) const;
+    // As text(), with every byte as it stands in the file: for JSON, never for a message.
+    Result<std::optional<std::string>> raw_text(std::string_view key) const;
     Result<std::vector<uint64_t>>      numbers(std::string_view key) const;  // a scalar is a list of one; absent: empty
 
     int64_t n_tensors() const { return n_tensors_; }

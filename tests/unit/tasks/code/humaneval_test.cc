@@ -98,7 +98,7 @@ TEST(HumanEval, NamesBadInput) {
     }
     std::filesystem::remove(path);
     EXPECT_THAT(open_humaneval(options(path)).error().message, HasSubstr("cannot read"));
-    EXPECT_THAT(open_humaneval(options("")).error().message, HasSubstr("0 were given"));
+    EXPECT_TRUE(open_humaneval(options("")).ok());  // the file that ships with kvtuner
     EXPECT_THAT(open_humaneval(options(kShipped, "text")).error().message,
                 HasSubstr("no variant \"text\" (known: completion, chat)"));
     TaskOptions shots = options(kShipped);
