@@ -187,6 +187,7 @@ def main():
     if not os.access(a.program, os.X_OK):
         fail(f"there is no program {a.program}: build it first (scripts/build.sh release)")
     a.output.mkdir(parents=True, exist_ok=True)
+    os.environ["XDG_DATA_HOME"] = str(a.output.resolve() / "library")  # experiments stay out of the user's plan library
     budgets = [float(text) for text in a.budgets.split(",")]
     studies, rows = {}, []
     for name, (mode, arguments) in methods(a).items():

@@ -78,9 +78,10 @@ Result<std::string> diff_text(const NamedPlan & a, const NamedPlan & b) {
         layers.row({std::to_string(x.layer), side_text(x.k, x.k_transform), side_text(y.k, y.k_transform),
                     side_text(x.v, x.v_transform), side_text(y.v, y.v_transform)});
     }
-    const Overlap     o    = overlap(a, b);
-    const std::string head = fmt::format("{}\n{} of {} K and V have the same bits; mean difference {:.2f} bits, largest {}\n{} of {} layers differ",
-                                         totals.text(), o.n_equal, o.n, o.mean_difference, o.largest, n, a.plan.layers.size());
+    const Overlap     o = overlap(a, b);
+    const std::string head =
+        fmt::format("{}\n{} of {} K and V have the same bits; mean difference {:.2f} bits, largest {}\n{} of {} layers differ",
+                    totals.text(), o.n_equal, o.n, o.mean_difference, o.largest, n, a.plan.layers.size());
     return n == 0 ? head + "\n" : fmt::format("{}:\n{}", head, layers.text(2));
 }
 

@@ -133,7 +133,7 @@ Result<int> run_tune(const StageOptions & o) {
         checks.push_back({o.check_texts.empty() ? "WikiText-2 test" : file_name(o.check_texts[i]), std::move(done)});
     }
     const HeldOutCheck & check = checks.front().check;
-    const PrecisionPlan plan = finished_plan(study, choice, check, found.profile_sha256, build_info::kVersion);
+    const PrecisionPlan  plan  = finished_plan(study, choice, check, found.profile_sha256, build_info::kVersion);
     KVT_CHECK_OK(write_plan_files(plan, files.plan));
     const Result<std::string> kept = put_in_library(plan);  // the plan is written already: a library that cannot be is no failure
     if (!kept.ok()) fmt::print(stderr, "kvtuner: the plan is not in the plan library: {}\n", kept.error().message);

@@ -23,7 +23,8 @@ Result<std::string> JsonRow::text(const char * field) const {
 Result<int> JsonRow::integer(const char * field) const {
     const auto found = object.find(field);
     if (found == object.end()) return error(fmt::format("the field \"{}\" is missing", field));
-    if (!found->is_number_integer()) return error(fmt::format("the field \"{}\" is {}, not a whole number", field, found->type_name()));
+    if (!found->is_number_integer())
+        return error(fmt::format("the field \"{}\" is {}, not a whole number", field, found->type_name()));
     return found->get<int>();
 }
 
@@ -36,7 +37,8 @@ Result<JsonLines> JsonLines::open(const std::string & path) {
     errno = 0;
     std::ifstream in(path, std::ios::binary);
     if (!in) return Error{fmt::format("cannot read \"{}\": {}", path, std::strerror(errno))};
-    if (in.peek() == std::ifstream::traits_type::eof()) return Error{fmt::format("{} line 1: the file is empty; a row is one JSON object a line", path)};
+    if (in.peek() == std::ifstream::traits_type::eof())
+        return Error{fmt::format("{} line 1: the file is empty; a row is one JSON object a line", path)};
     return JsonLines(path, std::move(in), 0, 0);
 }
 

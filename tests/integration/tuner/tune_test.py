@@ -71,11 +71,11 @@ class Tune(unittest.TestCase):
         self.tune("b", *PAPER)
         self.assertEqual((self.folder / "a/study.json").read_bytes(), (self.folder / "b/study.json").read_bytes())
         self.assertEqual((self.folder / "a/plan.json").read_bytes(), (self.folder / "b/plan.json").read_bytes())
-        same = kvtuner("plan", "compare", self.folder / "a/plan.json", self.folder / "b/plan.json", "--json")
-        self.assertEqual(json.loads(same.stdout)["equal_share"], 1.0)
+        same = kvtuner("plan", "diff", self.folder / "a/plan.json", self.folder / "b/plan.json", "--json")
+        self.assertEqual(json.loads(same.stdout)["overlap"]["equal_share"], 1.0)
         self.tune("c", *PAPER, "--seed", "2")
-        other = kvtuner("plan", "compare", self.folder / "a/plan.json", self.folder / "c/plan.json")
-        self.assertIn("of 10 K and V of layers have the same bits", other.stdout)
+        other = kvtuner("plan", "diff", self.folder / "a/plan.json", self.folder / "c/plan.json")
+        self.assertIn("of 10 K and V have the same bits", other.stdout)
 
     def test_ablation_switches_widen_the_space(self):
         self.tune("all", "--method", "paper", "--prompts", "1", "--generate", "4", "--population", "8", "--generations", "1", "--no-pruning",
