@@ -238,7 +238,7 @@ def plot(options, rows, path):
                 axis.errorbar(bits, middle, yerr=[[middle - min(values)], [max(values) - middle]], fmt="o", color=color, label=prefix if i == 0 else None, capsize=3)
                 axis.annotate(engine.split()[-1], (bits, middle), textcoords="offset points", xytext=(5, 4), fontsize=7)
         read = statistics.median(r["bandwidth"] for r in mine)
-        xs = [2, 17]
+        xs = [2 + 0.25 * i for i in range(61)]  # a straight line is a curve on a logarithmic axis
         axis.plot(xs, [1e3 * options.depth * elements * layers * b / 8 / read for b in xs], "k--", linewidth=1, label=f"memory limit, {read / 1e9:.0f} GB/s")
         axis.set(title=f"{name}: decode attention at depth {options.depth}, {options.threads} threads", xlabel="stored bits per element",
                  ylabel="ms per token (lower is better)", yscale="log")
