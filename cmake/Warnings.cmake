@@ -9,3 +9,7 @@ endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(kvt_warnings INTERFACE -Wno-restrict)
 endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # clang's own F16C intrinsics are compound literals; -Wno-maybe-uninitialized of IsaFlags.cmake is known to g++ only
+  target_compile_options(kvt_warnings INTERFACE -Wno-c99-extensions -Wno-unknown-warning-option)
+endif()
