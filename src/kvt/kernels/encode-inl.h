@@ -41,7 +41,7 @@ struct StoredParams {
 };
 
 inline StoredParams f16_params(const GroupRange & range, int bits) {
-    const uint16_t z16    = float_to_half(range.lo);
+    const uint16_t z16    = float_to_half(range.lo + 0.0f);  // +0 for -0
     const float    step   = (range.hi - range.lo) / static_cast<float>((1 << bits) - 1);
     const uint16_t s16    = float_to_half(step);
     const bool     finite = range.poison == 0.0f && (z16 & 0x7c00) != 0x7c00 && (s16 & 0x7c00) != 0x7c00;

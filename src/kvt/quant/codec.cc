@@ -43,7 +43,7 @@ float from_scale_byte(uint8_t b) { return f16_to_f32(static_cast<f16_t>(b << 7))
 float offset_unit(float s, int bits) { return s * (static_cast<float>(1 << bits) / 256.0f); }
 
 GroupParams f16_params(const Range & range, int bits) {
-    const f16_t z = f32_to_f16(range.lo);
+    const f16_t z = f32_to_f16(range.lo + 0.0f);  // of -0 and +0 either may be found first: the offset is +0
     const f16_t s = f32_to_f16((range.hi - range.lo) / static_cast<float>((1 << bits) - 1));
     if (!range.finite || !f16_is_finite(z) || !f16_is_finite(s)) return {kF16NaN, kF16NaN, 0, 0, false};
     return {s, z, f16_to_f32(s), f16_to_f32(z), true};

@@ -1,7 +1,7 @@
 // Scalar encoder and decoder of tiles: the specification that every vector kernel is tested against.
 //
 // Parameters of a group X, n = 2^bits - 1; all arithmetic in f32, one rounding per operation, rint = round half to even:
-//   f16    z = min(X), s = (max(X) - min(X)) / n, both rounded to f16; constant group, or s underflows: s = 0
+//   f16    z = min(X), +0 for -0, s = (max(X) - min(X)) / n, both rounded to f16; constant group, or s underflows: s = 0
 //   byte   lo = min(X, 0), hi = max(X, 0), w = (hi - lo) * shrink(bits)
 //          scale byte = bits 14..7 of f16(w / n), rounded to nearest (up for 6 and 8 bits), at most 247; s = the f16 of those
 //          bits offset byte = clamp(rint(-((lo + hi) / 2 - s n / 2) / (s 2^bits / 256)), 0, 255); z = -(offset byte) * (s 2^bits
