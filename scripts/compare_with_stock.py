@@ -69,14 +69,14 @@ class Host:
 
     def quality(self, cache_type, base):
         """(mean KLD, 99.9 % KLD, same top token in percent) against the base file."""
-        out, err = self.run("llama-perplexity", cache_type, ["-c", "512", "--kl-divergence-base", str(base), "--kl-divergence"])
-        figures = []
-        for pattern in (r"Mean\s+KLD:\s+(-?[\d.]+)", r"99\.9%\s+KLD:\s+(-?[\d.]+)", r"Same top p:\s+([\d.]+)"):
-            match = re.search(pattern, out + err)
-            if match is None:
-                fail(f"llama-perplexity printed no line like {pattern}")
-            figures.append(float(match[1]))
-        return tuple(figures)
+        patterns = (r"Mean\s+KLD:\s+(-?[\d.]+)", r"99\.9%\s+KLD:\s+(-?[\d.]+)", r"Same top p:\s+([\d.]+)")
+        for _ in range(5):  # llama.cpp's logger may lose the last lines before exit
+            out, err = self.run("llama-perplexity", cache_type, ["-c", "512", "--kl-divergence-base", str(base), "--kl-divergence"])
+            found = [re.search(pattern, out + err) for pattern in patterns]
+            if all(found):
+                return tuple(float(match[1]) for match in found)
+        missing = next(pattern for pattern, match in zip(patterns, found) if match is None)
+        fail(f"llama-perplexity printed no line like {missing}")
 
 
 def print_table(title, head, rows):

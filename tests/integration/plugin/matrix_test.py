@@ -9,14 +9,12 @@ say why. DOCUMENT holds the outcomes; the test prints a diff when they changed.
 Paths come from the environment, as in stock.py.
 """
 import difflib
-import math
 import os
-import struct
 import sys
 import tempfile
 
 import tiny_models as tiny
-from stock import CORPUS, MODEL, Server, kvtuner, run
+from stock import CORPUS, MODEL, Server, kl_divergence, kvtuner, read_logits, run
 
 LIMITS = {"f16": 2e-4, "kivi:KV8": 2e-2}
 COARSE, SEEN = "kivi:KV2", 5  # the coarse plan must exceed the limit of 8 bits this many times
@@ -107,29 +105,6 @@ class Case:
             return [("file", *self.outcome(args, stock_args, lambda form: self.plan(form)[0]))]
         reason = refusal.strip().partition("model.gguf: ")[2] or refusal.strip()
         return [("file", "none made", reason), ("short form", *self.outcome(args, stock_args, lambda form: form))]
-
-
-def read_logits(path):
-    """The rows of a file of llama-perplexity: "_logits_", n_ctx, n_vocab, n_chunk, tokens; rows of scale, offset, 16-bit steps."""
-    with open(path, "rb") as f:
-        data = f.read()
-    if len(data) < 20:
-        return []
-    n_ctx, n_vocab, n_chunk = struct.unpack_from("<iii", data, 8)
-    row_bytes, rows = 2 * (2 * ((n_vocab + 1) // 2) + 4), []
-    for at in range(20 + 4 * n_ctx * n_chunk, len(data) - row_bytes + 1, row_bytes):
-        scale, offset = struct.unpack_from("<ff", data, at)
-        rows.append([scale * step + offset for step in struct.unpack_from(f"<{n_vocab}H", data, at + 8)])
-    return rows
-
-
-def kl_divergence(reference, logits):
-    """Mean over the tokens, in nats."""
-    total = 0.0
-    for a, b in zip(reference, logits):
-        total += sum(math.exp(x) * (x - y) for x, y in zip(a, b))
-    assert not math.isnan(total), "not a number"
-    return total / len(reference)
 
 
 def embeddings(model, plan):

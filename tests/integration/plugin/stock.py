@@ -3,9 +3,11 @@
 Paths come from the environment (set by CMake): KVT_TEST_LLAMA_BIN, KVT_TEST_PLUGIN, KVT_TEST_PROGRAM, KVT_TEST_MODEL.
 """
 import json
+import math
 import os
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -40,6 +42,32 @@ def kvtuner(*args, check=True):
     """What it said on stderr if it failed and that is no error of the test, else an empty text."""
     result = subprocess.run([PROGRAM, *args], check=check, capture_output=True, text=True, env=environment(None))
     return result.stderr if result.returncode != 0 else ""
+
+
+def read_logits(path):
+    """The rows of a file of llama-perplexity: "_logits_", n_ctx, n_vocab, n_chunk, tokens; rows of scale, offset, 16-bit steps.
+
+    The divergence that llama-perplexity prints can get lost: its logger drops the last lines before exit.
+    """
+    with open(path, "rb") as f:
+        data = f.read()
+    if len(data) < 20:
+        return []
+    n_ctx, n_vocab, n_chunk = struct.unpack_from("<iii", data, 8)
+    row_bytes, rows = 2 * (2 * ((n_vocab + 1) // 2) + 4), []
+    for at in range(20 + 4 * n_ctx * n_chunk, len(data) - row_bytes + 1, row_bytes):
+        scale, offset = struct.unpack_from("<ff", data, at)
+        rows.append([scale * step + offset for step in struct.unpack_from(f"<{n_vocab}H", data, at + 8)])
+    return rows
+
+
+def kl_divergence(reference, logits):
+    """Mean over the tokens, in nats."""
+    total = 0.0
+    for a, b in zip(reference, logits):
+        total += sum(math.exp(x) * (x - y) for x, y in zip(a, b))
+    assert not math.isnan(total), "not a number"
+    return total / len(reference)
 
 
 class Plans:
