@@ -117,6 +117,8 @@ Status write_file_atomic(const std::string & path, std::string_view bytes) {
     return file.commit();
 }
 
+std::string file_name(const std::string & path) { return path.substr(path.find_last_of('/') + 1); }
+
 Status make_folder(const std::string & path) {
     std::error_code error;
     std::filesystem::create_directories(path, error);

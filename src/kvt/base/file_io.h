@@ -35,6 +35,9 @@ private:
     Descriptor  out_;
 };
 
+// What stands behind the last "/".
+std::string file_name(const std::string & path);
+
 // Creates `path` and its parents; errors if it exists and is not a writable folder.
 Status make_folder(const std::string & path);
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
+#include "kvt/base/descriptor.h"
 #include "kvt/base/result.h"
 
 namespace kvt {
@@ -15,14 +17,14 @@ public:
     // Errors: another process (or another lock of this one) holds it; the lock file cannot be made.
     static Result<FileLock> take(const std::string & path);
 
-    FileLock(FileLock && other) noexcept;
+    FileLock(FileLock &&)             = default;
     FileLock & operator=(FileLock &&) = delete;
     ~FileLock();
 
 private:
-    FileLock(int fd, std::string file) : fd_(fd), file_(std::move(file)) {}
+    FileLock(Descriptor fd, std::string file) : fd_(std::move(fd)), file_(std::move(file)) {}
 
-    int         fd_ = -1;
+    Descriptor  fd_;
     std::string file_;
 };
 

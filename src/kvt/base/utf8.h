@@ -1,13 +1,16 @@
-// Whether bytes are UTF-8.
+// Whether bytes are UTF-8 (RFC 3629: shortest forms only, no surrogates, nothing above U+10FFFF), and how to make them so.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace kvt {
 
 // --- Interface ---
 
-// RFC 3629: shortest forms only, no surrogates, nothing above U+10FFFF. Empty text is.
-bool is_utf8(std::string_view bytes);
+bool is_utf8(std::string_view bytes);  // the empty text is
+
+// Every byte that is not part of valid UTF-8, and every NUL, becomes U+FFFD.
+std::string clean_utf8(std::string_view text);
 
 }  // namespace kvt

@@ -91,8 +91,7 @@ std::string version_line() {
         const auto about = nlohmann::json::parse((*plugin)->describe(), nullptr, false);
         if (about.is_object()) isa = about.value("isa", "unknown");
     }
-    return fmt::format("kvtuner {} ({}) llama.cpp {} isa {}", build_info::kVersion, build_info::kGitHash,
-                       build_info::kLlamaVersion, isa);
+    return fmt::format("kvtuner {} llama.cpp {} isa {}", tool_version(), build_info::kLlamaVersion, isa);
 }
 
 int run(int argc, const char * const * argv) {

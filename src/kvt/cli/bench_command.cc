@@ -20,10 +20,10 @@ constexpr int kMaxDepth   = 1 << 20;
 constexpr int kMaxThreads = 1024;
 
 struct Options {
-    std::string              model, calibration;
-    std::vector<std::string> plans;
-    BenchOptions             bench;
-    bool                     force = false, json = false;
+    std::string   model;
+    PlanArguments plans;
+    BenchOptions  bench;
+    bool          json = false;
 };
 
 double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
@@ -76,14 +76,13 @@ nlohmann::ordered_json rows_json(const Options & o, const ModelInfo & model, con
 
 Result<int> bench(const Options & o) {
     EngineOptions engine;
-    engine.use_plugin = o.plans.empty() ? UsePlugin::if_found : UsePlugin::required;
+    engine.use_plugin = o.plans.texts.empty() ? UsePlugin::if_found : UsePlugin::required;
     engine.n_threads  = o.bench.n_threads;
     KVT_TRY(const ModelInfo info, read_model_info(o.model));
     std::vector<BenchSubject> subjects{{"f16 (stock)", std::nullopt}};
-    for (const std::string & text : o.plans) {  // before the weights are loaded: a wrong plan should not cost that time
-        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, info, o.force ? Force::yes : Force::no, o.calibration));
-        subjects.push_back({text, std::move(plan)});
-    }
+    // Before the weights are loaded: a wrong plan should not cost that time.
+    KVT_TRY(std::vector<NamedPlan> plans, load_plan_arguments(o.plans, info));
+    for (NamedPlan & p : plans) subjects.push_back({std::move(p.name), std::move(p.plan)});
     KVT_TRY(const auto runner, open_model(o.model, engine));
     TerminalProgress progress;
     KVT_TRY(const auto rows, run_bench(*runner, subjects, o.bench, progress, seconds_now));
@@ -101,8 +100,8 @@ void add_bench(Commands & commands) {
     auto       o   = std::make_shared<Options>();
     CLI::App * app = commands.app.add_subcommand("bench", "Speed of plans beside stock f16, interleaved");
     app->add_option("-m,--model", o->model, "GGUF model")->required();
-    app->add_option("--plan", o->plans, "Plan file or short form; may be given several times")->allow_extra_args(false);
-    app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for plans such as rotated:KV4");
+    app->add_option("--plan", o->plans.texts, "Plan file or short form; may be given several times")->allow_extra_args(false);
+    app->add_option("--calibration", o->plans.calibration, "File of kvtuner calibrate, for plans such as rotated:KV4");
     app->add_option("--depth", o->bench.depths, "Tokens already in the cache, for example 0,4096")
         ->delimiter(',')
         ->allow_extra_args(false)
@@ -112,7 +111,7 @@ void add_bench(Commands & commands) {
         ->check(CLI::Range(0, kMaxThreads))
         ->capture_default_str();
     app->add_option("--reps", o->bench.repetitions, "Timed repetitions")->check(CLI::Range(1, 1000))->capture_default_str();
-    app->add_flag("--force", o->force, "Accept plans made for another file of the same shape");
+    app->add_flag("--force", o->plans.force, "Accept plans made for another file of the same shape");
     app->add_flag("--json", o->json, "Print JSON");
     app->footer(
         R"(Within each repetition every plan runs once, in turn. At each depth the cache is filled first, then 32 tokens are

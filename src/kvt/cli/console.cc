@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include <fmt/format.h>
+#include <kvt_build_info.h>
 #include <unistd.h>
 
 namespace kvt::cli {
@@ -50,6 +51,8 @@ std::string duration_text(double seconds) {
 }
 
 std::string mib_text(uint64_t bytes) { return fmt::format("{:.2f}", static_cast<double>(bytes) / 1024.0 / 1024.0); }
+
+std::string tool_version() { return fmt::format("{} ({})", build_info::kVersion, build_info::kGitHash); }
 
 void print_json(const nlohmann::ordered_json & document) {
     fmt::print("{}\n", document.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace));

@@ -25,6 +25,9 @@ std::string duration_text(double seconds);
 // MiB with two decimals, as llama.cpp's "KV buffer size" line has it: "12.34".
 std::string mib_text(uint64_t bytes);
 
+// Version and commit of this build, as records have it: "0.1.0 (cd9ae503e619)".
+std::string tool_version();
+
 // One JSON document on stdout, two spaces of indent, ASCII.
 void print_json(const nlohmann::ordered_json & document);
 

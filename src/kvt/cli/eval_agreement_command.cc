@@ -2,15 +2,15 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <kvt_build_info.h>
 
 #include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
-#include "kvt/cli/commands.h"
-#include "kvt/cli/eval_text.h"
-#include "kvt/cli/plan_argument.h"
-#include "kvt/cli/prompts.h"
 #include "kvt/base/shipped_data.h"
+#include "kvt/cli/commands.h"
+#include "kvt/cli/common_options.h"
+#include "kvt/cli/console.h"
+#include "kvt/cli/eval_text.h"
+#include "kvt/cli/prompts.h"
 #include "kvt/cli/terminal_progress.h"
 #include "kvt/engine/llama/cores.h"
 #include "kvt/engine/llama/open_model.h"
@@ -23,11 +23,11 @@ namespace {
 constexpr const char * kDefaultText = "wikitext2/wiki.valid.head.raw";
 
 struct Options {
-    AgreementOptions         run;
-    std::string              model, prompts, output, plugin, calibration;
-    std::vector<std::string> plans;
-    int                      n_prompts = 32, prompt_tokens = 64;
-    bool                     force = false, json = false;
+    AgreementOptions run;
+    PlanArguments    plans;
+    std::string      model, prompts, output, plugin;
+    int              n_prompts = 32, prompt_tokens = 64;
+    bool             json = false;
 };
 
 using Prompts = std::vector<std::vector<Token>>;
@@ -39,7 +39,7 @@ Result<Prompts> load(const Options & o, const ModelRunner & model, AgreementOpti
         KVT_TRY(path, shipped_data(kDefaultText));
     }
     KVT_TRY(run.data_sha256, sha256_file(path));
-    run.data_name = path.substr(path.find_last_of('/') + 1);
+    run.data_name = file_name(path);
     if (o.prompts.empty()) {
         KVT_TRY(const std::string text, read_file(path));
         KVT_TRY(const auto tokens, model.tokenize(text, AddSpecial::no));
@@ -60,13 +60,10 @@ Result<Prompts> load(const Options & o, const ModelRunner & model, AgreementOpti
 Result<int> agreement(const Options & o) {
     AgreementOptions run = o.run;
     KVT_TRY(const ModelInfo info, read_model_info(o.model));
-    for (const std::string & text : o.plans) {
-        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, info, o.force ? Force::yes : Force::no, o.calibration));
-        run.plans.push_back({text, std::move(plan)});
-    }
+    KVT_TRY(run.plans, load_plan_arguments(o.plans, info));
     KVT_TRY(const auto model, open_model(o.model, {o.plugin, UsePlugin::required, o.run.n_threads}));
     run.n_threads    = run.n_threads > 0 ? run.n_threads : usable_cores();
-    run.tool_version = fmt::format("{} ({})", build_info::kVersion, build_info::kGitHash);
+    run.tool_version = tool_version();
     KVT_TRY(const auto prompts, load(o, *model, run));
     TerminalProgress progress;
     KVT_TRY(const AgreementRecord record, measure_agreement(*model, prompts, run, progress));
@@ -84,10 +81,7 @@ void add_eval_agreement(CLI::App & eval, Commands & commands) {
     auto       o   = std::make_shared<Options>();
     CLI::App * app = eval.add_subcommand("agreement", "Greedy tokens until a plan first differs from the f16 cache");
     app->add_option("-m,--model", o->model, "GGUF model")->required();
-    app->add_option("-p,--plan", o->plans, "Plan file, or kivi:K4V2, per-token:K8V4, rotated:KV4, f16; may be repeated")
-        ->required()
-        ->allow_extra_args(false);
-    app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for plans such as rotated:KV4");
+    plan_options(*app, o->plans)->required()->allow_extra_args(false);
     app->add_option("--prompts", o->prompts,
                     "Prompts: a .jsonl file, or the paragraphs of a text; default: pieces of WikiText-2 validation");
     app->add_option("-n,--n-prompts", o->n_prompts, "Prompts to use")->check(CLI::Range(1, 1 << 20))->capture_default_str();
@@ -98,11 +92,9 @@ void add_eval_agreement(CLI::App & eval, Commands & commands) {
     app->add_option("--parallel", o->run.n_slots, "Answers generated side by side")
         ->check(CLI::Range(1, 128))
         ->capture_default_str();
-    app->add_option("-t,--threads", o->run.n_threads, "Threads; 0: one per physical core")
-        ->check(CLI::Range(0, 4096))
-        ->capture_default_str();
-    app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape");
-    app->add_option("--plugin", o->plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
+    threads_option(*app, o->run.n_threads);
+    force_option(*app, o->plans.force);
+    plugin_option(*app, o->plugin);
     app->add_flag("--json", o->json, "Print the record as JSON");
     app->add_option("-o,--output", o->output, "Also write the record to this file");
     app->footer(

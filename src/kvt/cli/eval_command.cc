@@ -2,14 +2,14 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <kvt_build_info.h>
 
 #include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
 #include "kvt/base/shipped_data.h"
 #include "kvt/cli/commands.h"
+#include "kvt/cli/common_options.h"
+#include "kvt/cli/console.h"
 #include "kvt/cli/eval_text.h"
-#include "kvt/cli/plan_argument.h"
 #include "kvt/cli/terminal_progress.h"
 #include "kvt/engine/llama/cores.h"
 #include "kvt/engine/llama/open_model.h"
@@ -24,12 +24,12 @@ constexpr int          kDefaultChunks = 16;  // 4080 tokens at 512: p99.9 and in
 constexpr const char * kDefaultText   = "wikitext2/wiki.test.head.raw";
 
 struct Options {
-    std::string              model, text, base, output, plugin, calibration;
-    std::vector<std::string> plans;
-    std::vector<int>         n_ctx{512};
-    int                      chunks = kDefaultChunks, n_batch = 512, n_ubatch = 512, threads = 0, resamples = kDefaultResamples;
-    uint64_t                 seed   = 1;
-    bool                     decode = false, no_floors = false, force = false, json = false;
+    std::string      model, text, base, output, plugin;
+    PlanArguments    plans;
+    std::vector<int> n_ctx{512};
+    int              chunks = kDefaultChunks, n_batch = 512, n_ubatch = 512, threads = 0, resamples = kDefaultResamples;
+    uint64_t         seed   = 1;
+    bool             decode = false, no_floors = false, json = false;
 };
 
 // Copies of these files with other line ends or blank lines give other token counts (evaluation.md 1.1).
@@ -44,18 +44,15 @@ constexpr KnownText kKnownTexts[] = {
 
 Result<KldOptions> kld_options(const Options & o, const ModelInfo & model) {
     KldOptions k;
-    for (const std::string & text : o.plans) {
-        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, model, o.force ? Force::yes : Force::no, o.calibration));
-        k.plans.push_back({text, std::move(plan)});
-    }
-    k.tool_version = fmt::format("{} ({})", build_info::kVersion, build_info::kGitHash);
+    KVT_TRY(k.plans, load_plan_arguments(o.plans, model));
+    k.tool_version = tool_version();
     k.max_chunks   = o.chunks;
     k.n_batch      = o.n_batch;
     k.n_ubatch     = o.n_ubatch;
     k.n_threads    = o.threads > 0 ? o.threads : usable_cores();
     k.mode         = o.decode ? EvalMode::decode : EvalMode::batch;
     k.floors       = o.no_floors ? Floors::skip : Floors::measure;
-    k.long_context = o.force ? LongContext::allow : LongContext::refuse;
+    k.long_context = o.plans.force ? LongContext::allow : LongContext::refuse;
     k.seed         = o.seed;
     k.resamples    = o.resamples;
     return k;
@@ -69,7 +66,7 @@ Result<std::string> load_text(const Options & o, KldOptions & k) {
     }
     KVT_TRY(std::string text, read_file(path));
     if (text.empty()) return Error{fmt::format("the text {} is empty", path)};
-    k.data_name   = path.substr(path.find_last_of('/') + 1);
+    k.data_name   = file_name(path);
     k.data_sha256 = sha256_hex(text);
     for (const KnownText & known : kKnownTexts) {
         if (path.ends_with(known.suffix) && k.data_sha256 != known.sha256) {
@@ -117,10 +114,10 @@ Result<int> measure(const Options & o, ModelRunner & model, KldOptions k, Progre
 }
 
 Result<int> eval_kld(const Options & o) {
-    if (o.plans.empty() && o.base.empty())
+    if (o.plans.texts.empty() && o.base.empty())
         return Error{"give at least one --plan (a file, or for example kivi:K4V2), or --logits-base"};
     KVT_TRY(const auto model,
-            open_model(o.model, {o.plugin, o.plans.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
+            open_model(o.model, {o.plugin, o.plans.texts.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
     KVT_TRY(KldOptions k, kld_options(o, model->info()));
     TerminalProgress progress;
     if (!o.base.empty()) {
@@ -134,7 +131,7 @@ Result<int> eval_kld(const Options & o) {
 
 Result<int> eval_ppl(const Options & o) {
     KVT_TRY(const auto model,
-            open_model(o.model, {o.plugin, o.plans.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
+            open_model(o.model, {o.plugin, o.plans.texts.empty() ? UsePlugin::if_found : UsePlugin::required, o.threads}));
     KVT_TRY(KldOptions k, kld_options(o, model->info()));
     TerminalProgress progress;
     return measure(o, *model, std::move(k), progress, evaluate_ppl, ppl_text);
@@ -142,8 +139,7 @@ Result<int> eval_ppl(const Options & o) {
 
 void common_options(CLI::App * app, const std::shared_ptr<Options> & o) {
     app->add_option("-m,--model", o->model, "GGUF model")->required();
-    app->add_option("-p,--plan", o->plans, "Plan file, or kivi:K4V2, per-token:K8V4, rotated:KV4, f16; may be repeated");
-    app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for plans such as rotated:KV4");
+    plan_options(*app, o->plans);
     app->add_option("--text", o->text, "Text file to measure on; default: the head of WikiText-2 test that comes with kvtuner");
     app->add_option("-c,--ctx", o->n_ctx, "Tokens per chunk; several lengths as 512,4096")
         ->delimiter(',')
@@ -153,19 +149,16 @@ void common_options(CLI::App * app, const std::shared_ptr<Options> & o) {
     app->add_option("--chunks", o->chunks, "Chunks to measure, 0 for the whole text")
         ->check(CLI::Range(0, 1 << 24))
         ->capture_default_str();
-    app->add_option("-b,--batch-size", o->n_batch, "Tokens per call")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-    app->add_option("-u,--ubatch-size", o->n_ubatch, "Tokens per graph")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-    app->add_option("-t,--threads", o->threads, "Threads; 0: one per physical core")
-        ->check(CLI::Range(0, 4096))
-        ->capture_default_str();
+    batch_options(*app, o->n_batch, o->n_ubatch);
+    threads_option(*app, o->threads);
     app->add_option("--seed", o->seed, "Seed of the chunk bootstrap")->capture_default_str();
     app->add_option("--resamples", o->resamples, "Draws of the chunk bootstrap")
         ->check(CLI::Range(1, 1000000))
         ->capture_default_str();
     app->add_flag("--decode", o->decode, "Feed the second half of each chunk token by token, as generation does");
-    app->add_flag("--force", o->force,
+    app->add_flag("--force", o->plans.force,
                   "Accept a plan made for another file of the same shape, and contexts beyond the trained length");
-    app->add_option("--plugin", o->plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
+    plugin_option(*app, o->plugin);
     app->add_flag("--json", o->json, "Print the record as JSON");
     app->add_option("-o,--output", o->output, "Also write the record to this file");
 }

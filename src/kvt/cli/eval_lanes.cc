@@ -10,6 +10,7 @@
 
 #include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
+#include "kvt/cli/console.h"
 #include "kvt/harness/server_answerer.h"
 
 namespace kvt::cli {
@@ -35,12 +36,12 @@ std::string slug(const std::string & text) {
 // What the records of all lanes share.
 Json common_header(const Task & task, const TaskPrompts & prompts, const ModelRunner * model, const LaneOptions & o) {
     Json h            = run_header(task, prompts, o.run);
-    h["tool_version"] = fmt::format("{} ({})", build_info::kVersion, build_info::kGitHash);
+    h["tool_version"] = tool_version();
     h["llama_cpp"]    = build_info::kLlamaVersion;
     if (model != nullptr) {
         h["model"] = {{"name", model->info().name}, {"arch", model->info().arch}, {"file_sha256", model->info().file_sha256}};
         const std::string form    = o.chat_template.empty() ? model->chat_template() : o.chat_template;
-        h["chat_template_sha256"] = form.empty() ? Json(nullptr) : Json(sha256_hex(form));
+        h["chat_template_sha256"] = form.empty() ? Json() : Json(sha256_hex(form));
     }
     h["parallel"]    = o.n_slots;
     h[kStartedField] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
@@ -48,15 +49,16 @@ Json common_header(const Task & task, const TaskPrompts & prompts, const ModelRu
 }
 
 Json plan_header(const std::string & name, const PrecisionPlan & plan, int n_ctx) {
-    const CacheSize size = plan_size(plan, kSizeAtTokens);
-    const auto      at   = static_cast<double>(kSizeAtTokens);
+    const CacheSize   size = plan_size(plan, kSizeAtTokens);
+    const auto        at   = static_cast<double>(kSizeAtTokens);
+    const std::string text = write_plan(plan);
     return {{"name", name},
-            {"sha256", sha256_hex(write_plan(plan))},
+            {"sha256", sha256_hex(text)},
             {"payload_bits", payload_bits(plan)},
             {"effective_bits", size.effective_bits},
             {"bytes_per_token", static_cast<double>(size.bytes) / at},
             {"bytes_per_slot", plan_size(plan, static_cast<uint64_t>(n_ctx)).bytes},
-            {"text", write_plan(plan)}};
+            {"text", text}};
 }
 
 // Cells of a slot. Errors: not even the shortest prompt leaves room for an answer.
@@ -143,10 +145,9 @@ Result<std::vector<TaskRecord>> run_server(const Task & task, const TaskPrompts 
     }
     KVT_TRY(const auto client, ServerClient::create(so.server));
     KVT_TRY(so.model, server_model(*client));
-    Json header      = common_header(task, prompts, model, o);
-    header["server"] = {{"url", o.server}, {"model", so.model}, {"rendered_here", model != nullptr}};
-    const std::string path =
-        o.out + "/" + record_name(task.header(), "server " + so.model.substr(so.model.find_last_of('/') + 1), "");
+    Json header            = common_header(task, prompts, model, o);
+    header["server"]       = {{"url", o.server}, {"model", so.model}, {"rendered_here", model != nullptr}};
+    const std::string path = o.out + "/" + record_name(task.header(), "server " + file_name(so.model), "");
     KVT_TRY(TaskRecord record, run_task(
                                    task, prompts, o.run, header, path, [&] { return server_answerer(so); }, progress));
     return std::vector<TaskRecord>{std::move(record)};

@@ -5,9 +5,9 @@
 
 #include "kvt/base/file_io.h"
 #include "kvt/cli/commands.h"
+#include "kvt/cli/common_options.h"
 #include "kvt/cli/console.h"
 #include "kvt/cli/eval_lanes.h"
-#include "kvt/cli/plan_argument.h"
 #include "kvt/cli/task_text.h"
 #include "kvt/cli/terminal_progress.h"
 #include "kvt/engine/llama/cores.h"
@@ -19,12 +19,12 @@ namespace kvt::cli {
 namespace {
 
 struct Options {
-    TaskOptions              task;
-    LaneOptions              lanes;
-    std::string              model, plugin, calibration;
-    std::vector<std::string> plans;
-    double                   margin     = 1;  // points
-    bool                     likelihood = false, retry = false, no_reference = false, force = false, json = false;
+    TaskOptions   task;
+    LaneOptions   lanes;
+    PlanArguments plans;
+    std::string   model, plugin;
+    double        margin     = 1;  // points
+    bool          likelihood = false, retry = false, no_reference = false, json = false;
 };
 
 // Loads the weights when they are first needed, so that a wrong option costs no time.
@@ -35,7 +35,7 @@ public:
     Result<ModelRunner *> get() {
         if (runner_ == nullptr) {
             const UsePlugin use = !o_.lanes.server.empty() ? UsePlugin::never
-                                  : o_.plans.empty()       ? UsePlugin::if_found
+                                  : o_.plans.texts.empty() ? UsePlugin::if_found
                                                            : UsePlugin::required;
             KVT_TRY(runner_, open_model(o_.model, {use == UsePlugin::never ? "" : o_.plugin, use, o_.lanes.n_threads}));
         }
@@ -55,21 +55,16 @@ private:
 Status check(const Options & o) {
     if (o.model.empty() && o.lanes.server.empty()) return Error{"give -m MODEL, or --server URL"};
     if (o.lanes.server.empty()) return ok_status();
-    if (!o.plans.empty()) return Error{"--plan and --server exclude each other: a server has the plan it was started with"};
+    if (!o.plans.texts.empty()) return Error{"--plan and --server exclude each other: a server has the plan it was started with"};
     if (o.likelihood)
         return Error{"--likelihood and --server exclude each other: a server tells no log-likelihoods of given texts"};
     return ok_status();
 }
 
 Result<std::vector<NamedPlan>> load_plans(const Options & o) {
-    std::vector<NamedPlan> plans;
-    if (o.plans.empty()) return plans;
+    if (o.plans.texts.empty()) return std::vector<NamedPlan>{};
     KVT_TRY(const ModelInfo info, read_model_info(o.model));
-    for (const std::string & text : o.plans) {
-        KVT_TRY(PrecisionPlan plan, load_plan_argument(text, info, o.force ? Force::yes : Force::no, o.calibration));
-        plans.push_back({text, std::move(plan)});
-    }
-    return plans;
+    return load_plan_arguments(o.plans, info);
 }
 
 Status print(const Options & o, const std::vector<TaskRecord> & records) {
@@ -98,9 +93,9 @@ Result<int> eval_task(Options o) {
     KVT_TRY(o.lanes.plans, load_plans(o));
     Model model(o);
     if (!o.model.empty()) {
-        o.task.count_tokens = [&model](const TaskItem & item) -> Result<int> {
-            KVT_TRY(const Prompt prompt, model.render(item));
-            return static_cast<int>(prompt.tokens.size());
+        o.task.count_tokens = [&model, &o](const TaskItem & item) -> Result<int> {
+            KVT_TRY(const ModelRunner * runner, model.get());
+            return count_tokens(*runner, item, o.lanes.chat_template);
         };
     }
     o.task.seed = o.lanes.run.seed;
@@ -129,9 +124,7 @@ Result<int> eval_task(Options o) {
 void task_options(CLI::App * app, const std::shared_ptr<Options> & o) {
     app->add_option("task", o->task.name, "Benchmark to run, such as gsm8k");
     app->add_option("-m,--model", o->model, "GGUF model");
-    app->add_option("-p,--plan", o->plans, "Plan file, or kivi:K4V2, per-token:K8V4, rotated:KV4, f16; may be repeated")
-        ->allow_extra_args(false);
-    app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for plans such as rotated:KV4");
+    plan_options(*app, o->plans)->allow_extra_args(false);
     app->add_option("--server", o->lanes.server, "Ask this OpenAI-compatible server instead of the engine in this program");
     app->add_option("--server-timeout", o->lanes.server_timeout, "Seconds that one answer of the server may take")
         ->check(CLI::Range(1, 1 << 20))
@@ -172,13 +165,8 @@ void run_options(CLI::App * app, const std::shared_ptr<Options> & o) {
     app->add_option("-c,--ctx", o->lanes.n_ctx, "Tokens of one prompt and answer; 0: as many as the items need")
         ->check(CLI::Range(0, 1 << 24))
         ->capture_default_str();
-    app->add_option("-b,--batch-size", o->lanes.n_batch, "Tokens per call")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-    app->add_option("-u,--ubatch-size", o->lanes.n_ubatch, "Tokens per graph")
-        ->check(CLI::Range(1, 1 << 20))
-        ->capture_default_str();
-    app->add_option("-t,--threads", o->lanes.n_threads, "Threads; 0: one per physical core")
-        ->check(CLI::Range(0, 4096))
-        ->capture_default_str();
+    batch_options(*app, o->lanes.n_batch, o->lanes.n_ubatch);
+    threads_option(*app, o->lanes.n_threads);
     app->add_option("--chat-template", o->lanes.chat_template,
                     "Name or text of a chat template that llama.cpp knows; default: the model's own");
     app->add_option("--margin", o->margin, "Points within which plans are to count as equal to f16")
@@ -189,8 +177,8 @@ void run_options(CLI::App * app, const std::shared_ptr<Options> & o) {
     app->add_flag("--retry-errors", o->retry, "Ask again where a record has an error");
     app->add_flag("--no-reference", o->no_reference,
                   "Do not run the stock f16 cache; the first plan is what others are compared with");
-    app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape");
-    app->add_option("--plugin", o->plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
+    force_option(*app, o->plans.force);
+    plugin_option(*app, o->plugin);
     app->add_flag("--json", o->json, "Print runs and comparisons as JSON");
 }
 

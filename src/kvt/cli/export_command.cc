@@ -8,6 +8,7 @@
 
 #include "kvt/base/file_io.h"
 #include "kvt/cli/commands.h"
+#include "kvt/cli/common_options.h"
 #include "kvt/cli/console.h"
 #include "kvt/cli/export_text.h"
 #include "kvt/cli/plan_argument.h"
@@ -137,7 +138,7 @@ void add_export(Commands & commands) {
            "Write what the target cannot express as its next wider type (=raise), never with fewer bits, and report the loss")
         ->check(CLI::IsMember({"raise", "fit"}));
     app->add_option("-m,--model", o->model, "GGUF model; the plan is checked against it");
-    app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape");
+    force_option(*app, o->force);
     app->add_option("--index", o->index, "What layer numbers count, where engines do not say: model, kv or full")
         ->check(CLI::IsMember({"model", "kv", "full"}));
     app->add_option("--hf-attn-path", o->recipe.hf_attn_path, "modelopt: path of attention modules, with {i} for the layer");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <exception>
 #include <memory>
 #include <thread>
@@ -13,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/base/stopwatch.h"
 
 namespace kvt::cli {
 
@@ -97,10 +97,9 @@ Result<double> measure_read_bandwidth(size_t bytes, int threads, int passes) {
         });
         double best = 0;
         for (int pass = 0; pass < passes; ++pass) {
-            const auto start = std::chrono::steady_clock::now();
+            const Stopwatch watch;
             run([&](size_t t) { sums[t] += sum_words(&words[t * slice], slice); });
-            const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-            best                 = std::max(best, static_cast<double>(slice * n_threads * sizeof(uint64_t)) / seconds / 1e9);
+            best = std::max(best, static_cast<double>(slice * n_threads * sizeof(uint64_t)) / watch.seconds() / 1e9);
         }
         volatile uint64_t kept = 0;  // the sums are used, so the reads cannot be optimised away
         for (const uint64_t sum : sums) kept = kept + sum;

@@ -54,4 +54,14 @@ Result<PrecisionPlan> load_plan_argument(const std::string & text, const std::op
     return plan;
 }
 
+Result<std::vector<NamedPlan>> load_plan_arguments(const PlanArguments & arguments, const ModelInfo & model) {
+    std::vector<NamedPlan> plans;
+    for (const std::string & text : arguments.texts) {
+        KVT_TRY(PrecisionPlan plan,
+                load_plan_argument(text, model, arguments.force ? Force::yes : Force::no, arguments.calibration));
+        plans.push_back({text, std::move(plan)});
+    }
+    return plans;
+}
+
 }  // namespace kvt::cli

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kvt/base/result.h"
+#include "kvt/eval/kld.h"
 #include "kvt/plan/plan.h"
 
 namespace kvt::cli {
@@ -22,5 +24,14 @@ Result<std::optional<ModelInfo>> model_if_given(const std::string & path);
 // Errors: those of the reader; a short form without a model; with a model, a plan that is not for it.
 Result<PrecisionPlan> load_plan_argument(const std::string & text, const std::optional<ModelInfo> & model, Force force,
                                          const std::optional<std::string> & calibration = std::nullopt);
+
+// Plans as a command line names them.
+struct PlanArguments {
+    std::vector<std::string> texts;
+    std::string              calibration;
+    bool                     force = false;
+};
+// All of them, for one model. Errors: those of load_plan_argument.
+Result<std::vector<NamedPlan>> load_plan_arguments(const PlanArguments & arguments, const ModelInfo & model);
 
 }  // namespace kvt::cli

@@ -6,6 +6,7 @@
 
 #include "kvt/base/file_io.h"
 #include "kvt/cli/commands.h"
+#include "kvt/cli/common_options.h"
 #include "kvt/cli/console.h"
 #include "kvt/cli/plan_argument.h"
 #include "kvt/cli/plan_text.h"
@@ -89,7 +90,7 @@ void add_plan(Commands & commands) {
     show_app->add_option("--parallel", o->shape.n_seq, "Sequences with a cache of their own (llama.cpp without --kv-unified)")
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
-    show_app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape");
+    force_option(*show_app, o->force);
     json(show_app);
     show_app->footer(
         "Examples:\n  kvtuner plan show tuned/plan.json -c 8192\n  kvtuner plan show kivi:K4V2 -m model.gguf --json\n");
@@ -98,7 +99,7 @@ void add_plan(Commands & commands) {
     CLI::App * check_app = plan->add_subcommand("check", "Whether a plan is valid and made for a model");
     check_app->add_option("PLAN", o->plan, "Plan file or short form")->required();
     check_app->add_option("-m,--model", o->model, "GGUF model")->required();
-    check_app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape");
+    force_option(*check_app, o->force);
     json(check_app);
     check_app->footer("Example:\n  kvtuner plan check tuned/plan.json -m model.gguf\n");
     check_app->callback([&commands, o] { commands.action = [o] { return check(*o); }; });

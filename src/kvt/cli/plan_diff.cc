@@ -32,10 +32,6 @@ std::string side_text(const Format & format, const std::string & transform) {
     return transform.empty() ? format_name(format) : fmt::format("{} {}", format_name(format), transform);
 }
 
-double bytes_per_token(const schema::Memory & memory) {
-    return static_cast<double>(memory.bytes_per_block) / memory.block_tokens;
-}
-
 // How alike the bits of two plans are, for instance of plans tuned on two texts.
 struct Overlap {
     int    n_equal = 0, n = 0, largest = 0;  // of all K and V; bits
@@ -64,10 +60,9 @@ Result<std::string> diff_text(const NamedPlan & a, const NamedPlan & b) {
     Table totals({{"", Align::left}, {"mode", Align::left}, {"payload bits"}, {"effective bits"}, {"bytes/token"}, {"KLD"}});
     for (const NamedPlan * p : {&a, &b}) {
         const auto memory = schema::memory_of(p->plan);
-        const auto kld    = measured_kld(p->plan);
         totals.row({p->name, std::string(mode_name(p->plan.mode)), bits_text(memory.payload_bits),
-                    bits_text(memory.effective_bits), fmt::format("{:.0f}", bytes_per_token(memory)),
-                    kld ? fmt::format("{:.4f}", kld->value) : "-"});
+                    bits_text(memory.effective_bits), fmt::format("{:.0f}", memory.bytes_per_token()),
+                    kld_figure(measured_kld(p->plan))});
     }
     Table  layers({{"layer"}, {"K", Align::left}, {"", Align::left}, {"V", Align::left}, {"", Align::left}});
     size_t n = 0;
@@ -90,13 +85,12 @@ Result<nlohmann::ordered_json> diff_json(const NamedPlan & a, const NamedPlan & 
     nlohmann::ordered_json out{{"schema", "kvtuner.plan_diff"}, {"schema_version", 1}};
     for (const auto & [key, p] : {std::pair{"a", &a}, std::pair{"b", &b}}) {
         const auto memory = schema::memory_of(p->plan);
-        const auto kld    = measured_kld(p->plan);
         out[key]          = {{"plan", p->name},
                              {"mode", mode_name(p->plan.mode)},
                              {"payload_bits", memory.payload_bits},
                              {"effective_bits", memory.effective_bits},
-                             {"bytes_per_token", bytes_per_token(memory)},
-                             {"kld_mean", kld ? nlohmann::ordered_json(kld->value) : nlohmann::ordered_json()}};
+                             {"bytes_per_token", memory.bytes_per_token()},
+                             {"kld_mean", kld_json(measured_kld(p->plan))}};
     }
     const Overlap o = overlap(a, b);
     out["overlap"]  = {{"equal_share", o.n == 0 ? 1.0 : static_cast<double>(o.n_equal) / o.n},

@@ -1,11 +1,11 @@
 #include "kvt/cli/plan_fit.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <functional>
 
 #include <fmt/format.h>
 
+#include "kvt/base/file_io.h"
 #include "kvt/cli/console.h"
 #include "kvt/cli/table.h"
 #include "kvt/plan/schema.h"
@@ -57,8 +57,7 @@ FitRow plan_row(FitRow::Kind kind, const std::string & name, const PrecisionPlan
     row.payload          = payload_bits(plan);
     row.positions        = plan.calibration.positions;
     row.kld              = measured_kld(plan);
-    const auto memory    = schema::memory_of(plan);
-    row.bytes_per_token  = static_cast<double>(memory.bytes_per_block) / memory.block_tokens;
+    row.bytes_per_token  = schema::memory_of(plan).bytes_per_token();
     const auto n_streams = static_cast<uint64_t>(question.shape.n_seq);
     measure(
         row, [&](int64_t cells) { return plan_size(plan, static_cast<uint64_t>(cells), n_streams).bytes; },
@@ -125,8 +124,6 @@ const char * kind_name(FitRow::Kind kind) {
     return kind == FitRow::Kind::stock ? "llama.cpp" : kind == FitRow::Kind::uniform ? "uniform" : "tuned";
 }
 
-std::string kld_text(const FitRow & row) { return row.kld ? fmt::format("{:.4f}", row.kld->value) : "-"; }
-
 }  // namespace
 
 Fit fit_of(const ModelInfo & model, const std::vector<LibraryPlan> & library, const FitQuestion & question) {
@@ -134,7 +131,7 @@ Fit fit_of(const ModelInfo & model, const std::vector<LibraryPlan> & library, co
     add_stock(model, question, fit.rows);
     add_uniform(model, question, fit.rows);
     for (const LibraryPlan & p : library) {
-        FitRow row = plan_row(FitRow::Kind::tuned, std::filesystem::path(p.path).filename().string(), p.plan, question);
+        FitRow row = plan_row(FitRow::Kind::tuned, file_name(p.path), p.plan, question);
         row.path   = p.path;
         fit.rows.push_back(row);
     }
@@ -162,7 +159,7 @@ std::string fit_text(const ModelInfo & model, const Fit & fit, const FitQuestion
         notes              = notes || row.calibrated;
         table.row({static_cast<int>(i) == fit.best ? "*" : "", row.name + (row.calibrated ? " (1)" : ""), kind_name(row.kind),
                    fmt::format("{:.2f}", row.bits), fmt::format("{:.0f}", row.bytes_per_token), mib_text(row.bytes),
-                   row.fits ? "yes" : "no", std::to_string(row.largest_ctx), kld_text(row)});
+                   row.fits ? "yes" : "no", std::to_string(row.largest_ctx), kld_figure(row.kld)});
     }
     text += table.text();
     if (notes) text += "(1) needs kvtuner tune, or kvtuner calibrate and kvtuner plan make, first\n";
@@ -191,8 +188,7 @@ nlohmann::ordered_json fit_json(const ModelInfo & model, const Fit & fit, const 
                                  {"fits", row.fits},
                                  {"largest_ctx", row.largest_ctx},
                                  {"needs_calibration", row.calibrated},
-                                 {"kld_mean", nullptr}};
-        if (row.kld) j["kld_mean"] = row.kld->value;
+                                 {"kld_mean", kld_json(row.kld)}};
         if (!row.path.empty()) j["path"] = row.path;
         if (row.positions > 0) j["positions"] = row.positions;
         out["rows"].push_back(std::move(j));

@@ -80,4 +80,10 @@ std::optional<Measured> measured_kld(const PrecisionPlan & plan) {
     return std::nullopt;
 }
 
+std::string kld_figure(const std::optional<Measured> & kld) { return kld ? fmt::format("{:.4f}", kld->value) : "-"; }
+
+nlohmann::ordered_json kld_json(const std::optional<Measured> & kld) {
+    return kld ? nlohmann::ordered_json(kld->value) : nlohmann::ordered_json();
+}
+
 }  // namespace kvt::cli

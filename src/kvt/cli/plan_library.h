@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "kvt/base/result.h"
 #include "kvt/plan/plan.h"
 
@@ -39,5 +41,7 @@ Result<std::string> put_in_library(const PrecisionPlan & plan);
 
 // The mean KL divergence that was measured with the whole plan, if one was.
 std::optional<Measured> measured_kld(const PrecisionPlan & plan);
+std::string             kld_figure(const std::optional<Measured> & kld);  // "0.0094", "-" without
+nlohmann::ordered_json  kld_json(const std::optional<Measured> & kld);    // the value, null without
 
 }  // namespace kvt::cli

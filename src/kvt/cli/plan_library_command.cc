@@ -39,13 +39,13 @@ Result<int> list(const Options & o) {
         const double payload   = payload_bits(p.plan);
         const double effective = plan_size(p.plan, cells_per_sequence({})).effective_bits;
         table.row({p.plan.model.name, std::string(mode_name(p.plan.mode)), bits_text(payload), bits_text(effective),
-                   kld ? fmt::format("{:.4f}", kld->value) : "-", p.path});
+                   kld_figure(kld), p.path});
         rows.push_back({{"model", p.plan.model.name},
                         {"model_sha256", p.plan.model.file_sha256},
                         {"mode", mode_name(p.plan.mode)},
                         {"payload_bits", payload},
                         {"effective_bits", effective},
-                        {"kld_mean", kld ? nlohmann::ordered_json(kld->value) : nlohmann::ordered_json()},
+                        {"kld_mean", kld_json(kld)},
                         {"path", p.path}});
     }
     if (o.json) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "kvt/cli/commands.h"
+#include "kvt/cli/common_options.h"
 #include "kvt/cli/host_program.h"
 
 namespace kvt::cli {
@@ -37,8 +38,8 @@ void add(Commands & commands, HostRole role, const char * name, const char * wha
         "Plan file or short form; default: the newest plan of this model in the plan library, else 8 bits without calibration");
     app->add_option(role == HostRole::server ? "--bin,--llama-server" : "--bin", o->request.bin,
                     "Your own build of llama.cpp: the folder of its programs, or the program; its version is checked");
-    app->add_option("--plugin", o->request.plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
-    app->add_flag("--force", o->force, "Accept a plan made for another file of the same shape");
+    plugin_option(*app, o->request.plugin);
+    force_option(*app, o->force);
     app->add_flag("--dry-run", o->dry_run, "Print the command and do not run it");
     app->add_option("FLAGS", o->request.flags, "Flags of the llama.cpp program, behind --");
     app->footer(examples);

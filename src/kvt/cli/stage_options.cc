@@ -1,11 +1,12 @@
 #include "kvt/cli/stage_options.h"
 
-#include <chrono>
 #include <map>
 
 #include <fmt/format.h>
 
 #include "kvt/base/shipped_data.h"
+#include "kvt/base/stopwatch.h"
+#include "kvt/cli/common_options.h"
 #include "kvt/cli/plan_text.h"
 #include "kvt/cli/prompts.h"
 #include "kvt/engine/llama/open_model.h"
@@ -64,7 +65,7 @@ SearchOptions StageOptions::search() const {
 void model_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("-m,--model", o->model, "GGUF model")->required();
     app->add_option("-t,--threads", o->threads, "Threads; 0: one per core")->check(CLI::Range(0, 4096))->capture_default_str();
-    app->add_option("--plugin", o->plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
+    plugin_option(*app, o->plugin);
 }
 
 void calibrate_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
@@ -191,9 +192,7 @@ Result<std::vector<ScoringText>> check_texts(const StageOptions & o) {
 
 TimeUsed start_clock(const StageOptions & o) {
     if (o.time_limit <= 0) return {};
-    return [limit = o.time_limit, started = std::chrono::steady_clock::now()] {
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() / limit;
-    };
+    return [limit = o.time_limit, watch = Stopwatch()] { return watch.seconds() / limit; };
 }
 
 Status write_output(const std::string & path, const std::string & text) {

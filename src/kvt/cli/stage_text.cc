@@ -36,9 +36,7 @@ std::string patterns_text(const SensitivityTable & table) {
     Table rows({{"layer"}, {"sparsity"}, {"sinks"}, {"recent"}, {"streaming heads"}});
     for (const LayerErrors & layer : table.layers) {
         if (layer.patterns.empty()) return "";
-        const LayerPattern p = layer_pattern(layer);
-        rows.row({fmt::format("{}", layer.layer), fmt::format("{:.2f}", p.mean.sparsity), fmt::format("{:.2f}", p.mean.sink_mass),
-                  fmt::format("{:.2f}", p.mean.recent_mass), fmt::format("{} of {}", p.n_streaming, p.n_heads)});
+        rows.row(pattern_cells(layer));
     }
     return fmt::format(
         "\nAttention at full precision: share of tokens below {:g} of the largest weight, weight of the first {} tokens, of the "

@@ -26,11 +26,6 @@ std::string with_error(const std::string & name, const Json & s) {
     return fmt::format("{} +- {}", value(name, s["mean"].get<double>()), value(name, s["se"].get<double>()));
 }
 
-std::string run_name(const TaskRecord & r) {
-    if (r.header.contains("server")) return "server " + r.header["server"].value("model", "");
-    return r.header["plan"].value("name", "");
-}
-
 // One line, whatever the answer holds.
 std::string short_answer(const ItemLine & line) {
     std::string text = line.error.empty() ? line.extracted : "error: " + line.error;

@@ -1,11 +1,12 @@
 // kvtuner tune: all stages, one folder of results.
 #include <algorithm>
-#include <chrono>
 
 #include <fmt/format.h>
 #include <kvt_build_info.h>
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/file_io.h"
+#include "kvt/base/stopwatch.h"
 #include "kvt/cli/commands.h"
 #include "kvt/cli/console.h"
 #include "kvt/cli/plan_library.h"
@@ -40,8 +41,6 @@ struct Artefacts {
         return text == 0 ? folder + "/held_out.json" : fmt::format("{}/held_out-{}.json", folder, text + 1);
     }
 };
-
-std::string file_name(const std::string & path) { return path.substr(path.find_last_of('/') + 1); }
 
 // Said before the long part begins; the progress bar adds the time once evaluations have been seen.
 void announce(const StageOptions & o, const std::string & what, int evaluations) {
@@ -99,22 +98,15 @@ Result<Choice> chosen_plan(const Study & study, const Budget & budget) {
 Status write_published(const Study & study, const std::string & folder) {
     for (const double limit : study.soft_limits) {
         KVT_TRY(const Choice choice, choose_within_payload(study, limit));
-        const Evaluation & e         = study.evaluations[static_cast<size_t>(choice.evaluation)];
-        PrecisionPlan      plan      = plan_of(study, e.pairs);
-        plan.provenance.tool_version = build_info::kVersion;
-        plan.provenance.method       = study.method;
-        plan.provenance.objective    = "kld_mean";
-        plan.provenance.seed         = study.seed;
-        plan.provenance.evaluations  = static_cast<int>(study.evaluations.size());
-        plan.provenance.inputs       = {{"model", study.model.file_sha256}, {"search", study.data_sha256}};
-        KVT_CHECK_OK(write_plan_files(plan, fmt::format("{}/KVTuner-C{:.2f}.json", folder, e.payload_bits)));
+        const PrecisionPlan plan = searched_plan(study, choice, build_info::kVersion);
+        KVT_CHECK_OK(write_plan_files(plan, fmt::format("{}/KVTuner-C{:.2f}.json", folder, payload_bits(plan))));
     }
     return ok_status();
 }
 
 Result<int> run_tune(const StageOptions & o) {
-    const auto     started = std::chrono::steady_clock::now();
-    const TimeUsed clock   = start_clock(o);
+    const Stopwatch watch;
+    const TimeUsed  clock = start_clock(o);
     KVT_TRY(const Mode mode, o.quantization_mode());
     KVT_TRY(const std::vector<ScoringText> on_test, check_texts(o));
     KVT_CHECK_OK(make_folder(o.output));
@@ -158,8 +150,7 @@ Result<int> run_tune(const StageOptions & o) {
         return 0;
     }
     KVT_TRY(const std::string plugin, o.plugin.empty() ? find_plugin() : Result<std::string>(o.plugin));
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    fmt::print("{}\nWritten to {} in {}.\n\n{}", summary, files.plan, duration_text(seconds),
+    fmt::print("{}\nWritten to {} in {}.\n\n{}", summary, files.plan, duration_text(watch.seconds()),
                next_steps(o.model, files.plan, plugin));
     return 0;
 }

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/optional_json.h"
 #include "kvt/eval/kld.h"
 
 namespace kvt {
@@ -12,9 +13,8 @@ using Json = nlohmann::ordered_json;
 
 Json to_json(const Estimate & e) {
     Json j{{"value", e.value}};
-    j["error"]   = e.error ? Json(*e.error) : Json(nullptr);
-    j["ci_low"]  = e.interval ? Json(e.interval->low) : Json(nullptr);
-    j["ci_high"] = e.interval ? Json(e.interval->high) : Json(nullptr);
+    j["error"] = or_null(e.error);
+    put_interval(j, e.interval);
     return j;
 }
 
@@ -46,7 +46,7 @@ Json to_json(const std::vector<PositionError> & bins) {
 
 Json to_json(const PlanResult & p) {
     return Json{{"name", p.name},
-                {"plan_sha256", p.plan_sha256.empty() ? Json(nullptr) : Json(p.plan_sha256)},
+                {"plan_sha256", text_or_null(p.plan_sha256)},
                 {"payload_bits", p.payload_bits},
                 {"effective_bits", p.effective_bits},
                 {"kv_bytes", p.kv_bytes},
@@ -66,29 +66,28 @@ Json to_json(const FloorResult & f) {
 
 std::string write_record(const KldRecord & r) {
     Json j{{"schema", "kvtuner.eval.kld"}, {"schema_version", 1}, {"tool_version", r.tool_version}};
-    j["model"]      = {{"name", r.model.name},
-                       {"arch", r.model.arch},
-                       {"file_sha256", r.model.file_sha256},
-                       {"n_layer", r.model.n_layer},
-                       {"n_kv_heads", r.model.n_kv_heads},
-                       {"head_dim_k", r.model.head_dim_k},
-                       {"head_dim_v", r.model.head_dim_v}};
-    const Json base = r.base_file.empty() ? Json(nullptr) : Json(r.base_file);
-    j["data"]       = {{"name", r.data_name}, {"sha256", r.data_sha256}, {"base_file", base}};
-    j["settings"]   = {{"n_ctx", r.n_ctx},
-                       {"n_chunks", r.n_chunks},
-                       {"n_batch", r.n_batch},
-                       {"n_ubatch", r.n_ubatch},
-                       {"n_threads", r.n_threads},
-                       {"mode", eval_mode_name(r.mode)},
-                       {"kld_rule", kld_rule_name(r.rule)},
-                       {"flash_attention", true},
-                       {"seed", r.seed},
-                       {"resamples", r.resamples},
-                       {"effective_bits_at", kSizeAtTokens}};
-    j["n_tokens"]   = r.n_tokens;
-    j["ppl_ref"]    = to_json(r.ppl_ref);
-    j["plans"]      = Json::array();
+    j["model"]    = {{"name", r.model.name},
+                     {"arch", r.model.arch},
+                     {"file_sha256", r.model.file_sha256},
+                     {"n_layer", r.model.n_layer},
+                     {"n_kv_heads", r.model.n_kv_heads},
+                     {"head_dim_k", r.model.head_dim_k},
+                     {"head_dim_v", r.model.head_dim_v}};
+    j["data"]     = {{"name", r.data_name}, {"sha256", r.data_sha256}, {"base_file", text_or_null(r.base_file)}};
+    j["settings"] = {{"n_ctx", r.n_ctx},
+                     {"n_chunks", r.n_chunks},
+                     {"n_batch", r.n_batch},
+                     {"n_ubatch", r.n_ubatch},
+                     {"n_threads", r.n_threads},
+                     {"mode", eval_mode_name(r.mode)},
+                     {"kld_rule", kld_rule_name(r.rule)},
+                     {"flash_attention", true},
+                     {"seed", r.seed},
+                     {"resamples", r.resamples},
+                     {"effective_bits_at", kSizeAtTokens}};
+    j["n_tokens"] = r.n_tokens;
+    j["ppl_ref"]  = to_json(r.ppl_ref);
+    j["plans"]    = Json::array();
     for (const PlanResult & p : r.plans) j["plans"].push_back(to_json(p));
     j["floors"] = Json::array();
     for (const FloorResult & f : r.floors) j["floors"].push_back(to_json(f));

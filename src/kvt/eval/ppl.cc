@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/optional_json.h"
 #include "kvt/eval/log_softmax.h"
 
 namespace kvt {
@@ -107,14 +108,13 @@ std::string write_record(const PplRecord & r) {
     j["n_tokens"] = r.n_tokens;
     j["rows"]     = Json::array();
     for (const PplRow & row : r.rows) {
-        const auto & ci = row.ppl.interval;
-        j["rows"].push_back({{"name", row.name},
-                             {"payload_bits", row.payload_bits},
-                             {"effective_bits", row.effective_bits},
-                             {"ppl", row.ppl.value},
-                             {"error", row.ppl.error ? Json(*row.ppl.error) : Json(nullptr)},
-                             {"ci_low", ci ? Json(ci->low) : Json(nullptr)},
-                             {"ci_high", ci ? Json(ci->high) : Json(nullptr)}});
+        Json one{{"name", row.name},
+                 {"payload_bits", row.payload_bits},
+                 {"effective_bits", row.effective_bits},
+                 {"ppl", row.ppl.value},
+                 {"error", or_null(row.ppl.error)}};
+        put_interval(one, row.ppl.interval);
+        j["rows"].push_back(std::move(one));
     }
     j["warnings"] = r.warnings;
     return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

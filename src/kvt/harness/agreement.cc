@@ -5,17 +5,16 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/optional_json.h"
 #include "kvt/base/sha256.h"
 #include "kvt/harness/generator.h"
+#include "kvt/harness/score_stats.h"
 
 namespace kvt {
 
 // --- Implementation ---
 
 namespace {
-
-constexpr int      kResamples = 2000;
-constexpr uint64_t kSeed      = 1;
 
 using Tokens = std::vector<Token>;
 
@@ -64,11 +63,8 @@ public:
         }
         const auto equal = std::count(r.first_difference.begin(), r.first_difference.end(), options_.n_tokens);
         r.share_equal    = static_cast<double>(equal) / static_cast<double>(answers.size());
-        std::vector<std::vector<double>> clusters;
-        for (const double length : lengths) clusters.push_back({length});
-        const Interval interval = bootstrap_mean(clusters, kResamples, kSeed);
-        if (interval.low <= interval.high) r.interval = interval;  // NaN with too few prompts
-        r.mean = mean(lengths);
+        r.interval       = bootstrap_items(lengths);
+        r.mean           = mean(lengths);
         std::sort(lengths.begin(), lengths.end());
         r.median = percentile_sorted(lengths, 0.5);
         return r;
@@ -170,13 +166,12 @@ std::string write_record(const AgreementRecord & r) {
     j["plans"]    = Json::array();
     for (const AgreementRow & row : r.rows) {
         Json one{{"name", row.name}};
-        one["plan_sha256"]      = row.plan_sha256.empty() ? Json(nullptr) : Json(row.plan_sha256);
-        one["payload_bits"]     = row.payload_bits;
-        one["effective_bits"]   = row.effective_bits;
-        one["median"]           = row.median;
-        one["mean"]             = row.mean;
-        one["ci_low"]           = row.interval ? Json(row.interval->low) : Json(nullptr);
-        one["ci_high"]          = row.interval ? Json(row.interval->high) : Json(nullptr);
+        one["plan_sha256"]    = text_or_null(row.plan_sha256);
+        one["payload_bits"]   = row.payload_bits;
+        one["effective_bits"] = row.effective_bits;
+        one["median"]         = row.median;
+        one["mean"]           = row.mean;
+        put_interval(one, row.interval);
         one["share_equal"]      = row.share_equal;
         one["first_difference"] = row.first_difference;
         j["plans"].push_back(std::move(one));

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "kvt/base/optional_json.h"
 #include "kvt/harness/summary.h"
 
 namespace kvt {
@@ -52,11 +53,6 @@ Status check_lines(const TaskRecord & a, const TaskRecord & b) {
     return ok_status();
 }
 
-std::string plan_name(const TaskRecord & record) {
-    if (record.header.contains("server")) return "server " + record.header["server"].value("model", "");
-    return record.header.value("plan", Json::object()).value("name", record.path);
-}
-
 double headline(const ItemLine & line, const std::string & name) {
     for (const auto & [n, value] : line.scores) {
         if (n == name) return value;
@@ -70,7 +66,7 @@ Json to_json(const Flip & f) {
                     {"extracted", line.extracted},
                     {"finish", line.finish},
                     {"error", line.error},
-                    {"response", line.response ? Json(*line.response) : Json(nullptr)}};
+                    {"response", or_null(line.response)}};
     };
     return Json{{"item", f.first->item},
                 {"sample", f.first->sample},
@@ -80,17 +76,15 @@ Json to_json(const Flip & f) {
 }
 
 Json to_json(const ScoreDifference & d, double margin) {
-    const PairedScore & p    = d.paired;
-    const auto          some = [](const std::optional<double> & v) { return v ? Json(*v) : Json(nullptr); };
+    const PairedScore & p = d.paired;
     Json j{{"reference", kvt::to_json(d.first)}, {"candidate", kvt::to_json(d.second)}, {"difference", p.difference}, {"n", p.n}};
-    j["se"]             = some(p.se);
-    j["ci_low"]         = p.interval ? Json(p.interval->low) : Json(nullptr);
-    j["ci_high"]        = p.interval ? Json(p.interval->high) : Json(nullptr);
+    j["se"] = or_null(p.se);
+    put_interval(j, p.interval);
     j["only_reference"] = p.binary ? Json(p.only_first) : Json(nullptr);
     j["only_candidate"] = p.binary ? Json(p.only_second) : Json(nullptr);
-    j["mcnemar_p"]      = some(p.p);
+    j["mcnemar_p"]      = or_null(p.p);
     if (d.name == kLogLikelihood) return j;
-    j["smallest_margin"] = some(p.smallest_margin);
+    j["smallest_margin"] = or_null(p.smallest_margin);
     j["margin"]          = margin;
     j["equivalent"]      = p.smallest_margin ? Json(*p.smallest_margin <= margin) : Json(nullptr);
     return j;
@@ -98,12 +92,17 @@ Json to_json(const ScoreDifference & d, double margin) {
 
 }  // namespace
 
+std::string run_name(const TaskRecord & record) {
+    if (record.header.contains("server")) return "server " + record.header["server"].value("model", "");
+    return record.header.value("plan", Json::object()).value("name", record.path);
+}
+
 Result<RunComparison> compare_records(const TaskRecord & first, const TaskRecord & second) {
     KVT_CHECK_OK(check_headers(first, second));
     KVT_CHECK_OK(check_lines(first, second));
     RunComparison c;
-    c.first          = plan_name(first);
-    c.second         = plan_name(second);
+    c.first          = run_name(first);
+    c.second         = run_name(second);
     const auto names = score_names(first.lines);
     for (const std::string & name : names) {
         std::map<std::string, double> others;

@@ -11,6 +11,9 @@ namespace kvt {
 
 // --- Interface ---
 
+// The plan of a record, or "server " and the model that it named.
+std::string run_name(const TaskRecord & record);
+
 struct ScoreDifference {
     std::string name;
     MeanScore   first, second;

@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <chrono>
 
 #include "kvt/base/progress.h"
+#include "kvt/base/stopwatch.h"
 #include "kvt/harness/answerer.h"
 
 namespace kvt {
@@ -11,8 +11,6 @@ namespace kvt {
 const char * answer_mode_name(AnswerMode mode) { return mode == AnswerMode::generate ? "generate" : "likelihood"; }
 
 namespace {
-
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 class EngineAnswerer final : public Answerer {
 public:
@@ -63,10 +61,10 @@ private:
 
     Result<Answer> weigh_one(const Question & q) {
         Answer a;
-        a.finish                                = "likelihood";
-        a.prompt_tokens                         = static_cast<int>(q.prompt->tokens.size());
-        const double                    started = seconds();
-        size_t                          border  = q.prompt->tokens.size();
+        a.finish        = "likelihood";
+        a.prompt_tokens = static_cast<int>(q.prompt->tokens.size());
+        const Stopwatch                 watch;
+        size_t                          border = q.prompt->tokens.size();
         std::vector<std::vector<Token>> wholes, rests;
         for (const std::string & text : q.item->continuations) {
             KVT_TRY(auto whole, continuation_tokens(*q.prompt, text, border));
@@ -74,7 +72,7 @@ private:
         }
         for (const auto & whole : wholes) rests.emplace_back(whole.begin() + static_cast<ptrdiff_t>(border), whole.end());
         KVT_TRY(a.likelihoods, generator_.likelihood(std::span(q.prompt->tokens).first(border), rests));
-        a.prefill_seconds = seconds() - started;
+        a.prefill_seconds = watch.seconds();
         return a;
     }
 

@@ -1,13 +1,13 @@
 #include "kvt/harness/generator.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "kvt/base/progress.h"
+#include "kvt/base/stopwatch.h"
 #include "kvt/eval/log_softmax.h"
 
 namespace kvt {
@@ -30,8 +30,6 @@ const char * finish_name(Finish finish) {
 
 namespace {
 
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 Error overflow(size_t prompt, int more, int n_ctx) {
     return Error{fmt::format("context_overflow: {} prompt tokens and {} more do not fit in {} cells", prompt, more, n_ctx)};
 }
@@ -44,14 +42,13 @@ struct Generator::Active {
     Sampler                   sampler;
     AnswerText                text;
     Generation                answer;
-    double                    started = 0;
+    Stopwatch                 watch;  // of the prompt, then of the answer
 
-    Active(size_t index, const GenerationRequest & r)
-        : request(index), what(&r), sampler(r.sampling, r.seed), text(r.stops), started(seconds()) {}
+    Active(size_t index, const GenerationRequest & r) : request(index), what(&r), sampler(r.sampling, r.seed), text(r.stops) {}
 
     Generation take_answer() {
         answer.text           = text.text();
-        answer.decode_seconds = seconds() - started;
+        answer.decode_seconds = watch.seconds();
         return std::move(answer);
     }
 
@@ -133,8 +130,8 @@ Status Generator::generate(std::span<const GenerationRequest> requests, const Do
                          slot, rest, last, [&](int, std::span<const float> logits) { complete = take(*active, logits); });
                     if (interrupted()) return Error{"interrupted"};
                     if (!fed.ok()) complete = active->fail(fed.error().message);
-                    active->answer.prefill_seconds = seconds() - active->started;
-                    active->started                = seconds();
+                    active->answer.prefill_seconds = active->watch.seconds();
+                    active->watch.restart();
                 }
                 if (!complete) {
                     slots[s] = std::move(active);

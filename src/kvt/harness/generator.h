@@ -73,9 +73,6 @@ public:
     // needed. Needs n_slots >= 2. Errors: context too small, decoding, logits that are not finite, "interrupted".
     Result<std::vector<Likelihood>> likelihood(std::span<const Token> prompt, std::span<const std::vector<Token>> continuations);
 
-    uint64_t kv_bytes() const { return session_->kv_bytes(); }
-    int      n_ctx() const { return options_.n_ctx; }
-
 private:
     struct Active;
 

@@ -45,18 +45,25 @@ std::vector<Token> common_start(const std::vector<Prompt> & prompts) {
     return common;
 }
 
+Result<std::string> render_text(const ModelRunner & model, const TaskItem & item, const std::string & chat_template) {
+    if (item.turns.empty()) return item.text + item.answer_prefix;
+    std::vector<ChatTurn> turns;
+    for (const Turn & turn : item.turns) turns.push_back({role_name(turn.role), turn.text});
+    KVT_TRY(const std::string text, model.render_chat(turns, chat_template));
+    return text + item.answer_prefix;
+}
+
 }  // namespace
+
+Result<int> count_tokens(const ModelRunner & model, const TaskItem & item, const std::string & chat_template) {
+    KVT_TRY(const std::string text, render_text(model, item, chat_template));
+    KVT_TRY(const auto tokens, model.tokenize(text, AddSpecial::parse));
+    return static_cast<int>(tokens.size());
+}
 
 Result<Prompt> render_prompt(const ModelRunner & model, const TaskItem & item, const std::string & chat_template) {
     Prompt prompt;
-    if (item.turns.empty()) {
-        prompt.text = item.text;
-    } else {
-        std::vector<ChatTurn> turns;
-        for (const Turn & turn : item.turns) turns.push_back({role_name(turn.role), turn.text});
-        KVT_TRY(prompt.text, model.render_chat(turns, chat_template));
-    }
-    prompt.text += item.answer_prefix;
+    KVT_TRY(prompt.text, render_text(model, item, chat_template));
     prompt.sha256 = sha256_hex(prompt.text);
     KVT_TRY(prompt.tokens, model.tokenize(prompt.text, AddSpecial::parse));
     KVT_TRY(prompt.control_text, holds_control_text(model, item));

@@ -28,6 +28,9 @@ struct Prompt {
 // text that cannot be tokenized.
 Result<Prompt> render_prompt(const ModelRunner & model, const TaskItem & item, const std::string & chat_template);
 
+// Tokens of the same prompt and nothing else of it: tasks that fit their texts to a length ask this some 20 times an item.
+Result<int> count_tokens(const ModelRunner & model, const TaskItem & item, const std::string & chat_template);
+
 // Without a model: what a server that applies its own template is asked.
 Prompt turns_prompt(const TaskItem & item);
 

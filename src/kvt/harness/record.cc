@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/base/optional_json.h"
 
 namespace kvt {
 
@@ -23,7 +24,7 @@ std::string write_line(const ItemLine & line) {
            {"new_tokens", line.new_tokens},
            {"finish", line.finish},
            {"prompt_sha256", line.prompt_sha256}};
-    j["response"]  = line.response ? Json(*line.response) : Json(nullptr);
+    j["response"]  = or_null(line.response);
     j["extracted"] = line.extracted;
     j["rule"]      = line.rule;
     j["gold"]      = line.gold;
@@ -154,8 +155,8 @@ Result<TaskRecord> read_task_record(const std::string & path) {
 
 Result<RecordFile> RecordFile::open(const std::string & path, const Json & header) {
     KVT_TRY(FileLock lock, FileLock::take(path));
-    RecordFile file(std::move(lock), ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-    if (file.fd_ < 0) return system_error(path);
+    RecordFile file(std::move(lock), Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)));
+    if (!file.fd_.open()) return system_error(path);
     KVT_TRY(const std::string text, read_file(path));
     KVT_TRY(Parsed parsed, parse(path, text));
     const bool fresh = parsed.record.header.is_null();
@@ -177,23 +178,16 @@ Result<RecordFile> RecordFile::open(const std::string & path, const Json & heade
     return file;
 }
 
-RecordFile::RecordFile(RecordFile && other) noexcept
-    : lock_(std::move(other.lock_)), fd_(std::exchange(other.fd_, -1)), record_(std::move(other.record_)), end_(other.end_) {}
-
-RecordFile::~RecordFile() {
-    if (fd_ >= 0) ::close(fd_);
-}
-
 Status RecordFile::write_at_end(const std::string & text) {
-    if (::ftruncate(fd_, end_) != 0) return system_error(record_.path);
+    if (::ftruncate(fd_.get(), end_) != 0) return system_error(record_.path);
     size_t done = 0;
     while (done < text.size()) {
-        const ssize_t n = ::pwrite(fd_, text.data() + done, text.size() - done, end_ + static_cast<int64_t>(done));
+        const ssize_t n = ::pwrite(fd_.get(), text.data() + done, text.size() - done, end_ + static_cast<int64_t>(done));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return system_error(record_.path);
         done += static_cast<size_t>(n);
     }
-    if (::fsync(fd_) != 0) return system_error(record_.path);
+    if (::fsync(fd_.get()) != 0) return system_error(record_.path);
     return ok_status();
 }
 

@@ -64,21 +64,17 @@ public:
     // writer, the system's own.
     static Result<RecordFile> open(const std::string & path, const Json & header);
 
-    RecordFile(RecordFile && other) noexcept;
-    RecordFile & operator=(RecordFile &&) = delete;
-    ~RecordFile();
-
     const TaskRecord & record() const { return record_; }
 
     Status append(ItemLine line);
     Status finish(const Json & summary);  // replaces the last summary
 
 private:
-    RecordFile(FileLock lock, int fd) : lock_(std::move(lock)), fd_(fd) {}
+    RecordFile(FileLock lock, Descriptor fd) : lock_(std::move(lock)), fd_(std::move(fd)) {}
     Status write_at_end(const std::string & text);
 
     FileLock   lock_;
-    int        fd_ = -1;
+    Descriptor fd_;
     TaskRecord record_;
     int64_t    end_ = 0;  // bytes of header and answers: where the next line goes
 };

@@ -1,12 +1,13 @@
 #include "kvt/harness/run_task.h"
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
 #include <sys/resource.h>
 
 #include <fmt/format.h>
+
+#include "kvt/base/stopwatch.h"
 
 namespace kvt {
 
@@ -94,17 +95,16 @@ public:
 
     // Answers that could not be scored when they were given (code without consent) are scored once they can be.
     Status score_stored() {
-        const std::vector<ItemLine> lines = file_.record().lines;
-        for (const Key & key : keys_) {
-            for (const ItemLine & line : lines) {
-                const bool unscored = line.item == item_of(key).id && line.sample == key.sample && line.scores.empty() &&
-                                      line.error.empty() && line.response.has_value();
-                if (!unscored) continue;
-                ItemLine scored = line;
-                apply(task_.score(key.item, *line.response), scored);
-                if (scored.scores.empty() && scored.error.empty()) continue;
-                KVT_CHECK_OK(file_.append(std::move(scored)));
-            }
+        std::vector<ItemLine> unscored;  // copies: appending moves the record's own lines
+        std::copy_if(file_.record().lines.begin(), file_.record().lines.end(), std::back_inserter(unscored),
+                     [](const ItemLine & l) { return l.scores.empty() && l.error.empty() && l.response.has_value(); });
+        for (ItemLine & line : unscored) {
+            const auto item =
+                std::find_if(prompts_.items.begin(), prompts_.items.end(), [&](const TaskItem & i) { return i.id == line.item; });
+            if (item == prompts_.items.end()) continue;
+            apply(task_.score(static_cast<int>(item - prompts_.items.begin()), *line.response), line);
+            if (line.scores.empty() && line.error.empty()) continue;
+            KVT_CHECK_OK(file_.append(std::move(line)));
         }
         return ok_status();
     }
@@ -215,7 +215,7 @@ int64_t peak_rss_bytes() {
 
 Result<TaskRecord> run_task(const Task & task, const TaskPrompts & prompts, const RunOptions & options, const Json & header,
                             const std::string & path, const OpenAnswerer & open, Progress & progress) {
-    const auto started = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     KVT_TRY(RecordFile file, RecordFile::open(path, header));
     Run run(task, prompts, options, file, progress);
     KVT_CHECK_OK(run.score_stored());
@@ -234,7 +234,7 @@ Result<TaskRecord> run_task(const Task & task, const TaskPrompts & prompts, cons
         progress.end();
     }
     Json summary              = to_json(summarize(file.record().lines));
-    summary["wall_seconds"]   = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    summary["wall_seconds"]   = watch.seconds();
     summary["peak_rss_bytes"] = peak_rss_bytes();
     KVT_CHECK_OK(file.finish(summary));
     return file.record();

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "kvt/base/rng.h"
 #include "kvt/eval/log_softmax.h"
 
 namespace kvt {
@@ -22,13 +23,7 @@ Status check_sampling(const Sampling & s) {
 }
 
 uint32_t sampler_seed(std::string_view task, std::string_view item, int sample, uint64_t seed) {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (const char c : fmt::format("{}\n{}\n{}\n{}", task, item, sample, seed)) {
-        h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-    }
-    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ (h >> 27)) * 0x94d049bb133111ebu;
-    return static_cast<uint32_t>(h ^ (h >> 31));
+    return static_cast<uint32_t>(splitmix64_finaliser(fnv1a64(fmt::format("{}\n{}\n{}\n{}", task, item, sample, seed))));
 }
 
 namespace {

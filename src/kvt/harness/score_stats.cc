@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kvt/eval/kld_stats.h"
+
 namespace kvt {
 
 // --- Implementation ---
@@ -10,8 +12,7 @@ namespace kvt {
 namespace {
 
 constexpr double   kTwoSided95 = 1.959964, kOneSided95 = 1.644854;  // quantiles of the normal distribution
-constexpr int      kResamples = 2000;
-constexpr uint64_t kSeed      = 1;
+constexpr uint64_t kSeed = 1;
 
 std::optional<double> standard_error(std::span<const double> x) {
     if (x.size() < 2) return std::nullopt;
@@ -26,15 +27,15 @@ bool is_binary(std::span<const double> x) {
     return std::all_of(x.begin(), x.end(), [](double v) { return v == 0 || v == 1; });
 }
 
-std::optional<Interval> bootstrap(std::span<const double> values) {
+}  // namespace
+
+std::optional<Interval> bootstrap_items(std::span<const double> values) {
     std::vector<std::vector<double>> clusters;
     for (const double v : values) clusters.push_back({v});
-    const Interval interval = bootstrap_mean(clusters, kResamples, kSeed);
+    const Interval interval = bootstrap_mean(clusters, kDefaultResamples, kSeed);
     if (std::isnan(interval.low)) return std::nullopt;
     return interval;
 }
-
-}  // namespace
 
 MeanScore mean_score(std::span<const double> values) {
     MeanScore s;
@@ -77,7 +78,7 @@ PairedScore paired_score(std::span<const double> first, std::span<const double> 
         spread     = std::sqrt((lost + won - center * center) / n);
         s.interval = Interval{center - kTwoSided95 * spread, center + kTwoSided95 * spread};
     } else {
-        s.interval = bootstrap(differences);
+        s.interval = bootstrap_items(differences);
     }
     const double unseen = 1 - std::pow(0.05, 1.0 / s.n);
     s.smallest_margin   = std::max(unseen, std::abs(center) + kOneSided95 * spread);

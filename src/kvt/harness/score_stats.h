@@ -22,6 +22,9 @@ struct MeanScore {
 };
 MeanScore mean_score(std::span<const double> values);
 
+// 95 % interval of the mean of items by bootstrap over them; none with fewer than 8.
+std::optional<Interval> bootstrap_items(std::span<const double> values);
+
 // McNemar's exact test, two-sided: `b` items that only the first got right, `c` only the second. (1, 3) 0.625; (2, 10) 0.038574.
 double mcnemar_exact(int b, int c);
 

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/progress.h"
+#include "kvt/base/stopwatch.h"
 #include "kvt/harness/record.h"
 
 namespace kvt {
@@ -117,11 +118,11 @@ private:
     }
 
     Result<Answer> ask(ServerClient & client, const Question & q, const AnswerOptions & options) const {
-        const bool chat    = q.prompt->text.empty();
-        const auto started = std::chrono::steady_clock::now();
+        const bool      chat = q.prompt->text.empty();
+        const Stopwatch watch;
         KVT_TRY(const ServerReply reply, client.send(chat ? "/chat/completions" : "/completions", request(q, options)));
         Answer answer         = read_reply(reply, chat);
-        answer.decode_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+        answer.decode_seconds = watch.seconds();
         return answer;
     }
 

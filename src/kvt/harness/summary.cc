@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include "kvt/base/optional_json.h"
+
 namespace kvt {
 
 // --- Implementation ---
@@ -74,9 +76,8 @@ RunSummary summarize(std::span<const ItemLine> lines) {
 
 Json to_json(const MeanScore & s) {
     Json j{{"n", s.n}, {"mean", s.mean}};
-    j["se"]      = s.se ? Json(*s.se) : Json(nullptr);
-    j["ci_low"]  = s.interval ? Json(s.interval->low) : Json(nullptr);
-    j["ci_high"] = s.interval ? Json(s.interval->high) : Json(nullptr);
+    j["se"] = or_null(s.se);
+    put_interval(j, s.interval);
     return j;
 }
 

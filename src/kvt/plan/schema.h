@@ -46,6 +46,8 @@ struct Memory {
     uint64_t open_bytes          = 0;  // 16-bit blocks of the sealed formats and sink tokens, of the only stream
     double   payload_bits = 0, effective_bits = 0;
     int      at_tokens = kAtTokens;
+
+    double bytes_per_token() const { return static_cast<double>(bytes_per_block) / block_tokens; }  // of every further token
 };
 
 inline Memory memory_of(const PrecisionPlan & plan) {

@@ -23,7 +23,7 @@ LossTotals loss_totals(const PrecisionPlan & plan, const Loss & loss) {
     LossTotals           totals;
     totals.payload_planned   = memory.payload_bits;
     totals.effective_planned = memory.effective_bits;
-    totals.bytes_planned     = static_cast<double>(memory.bytes_per_block) / memory.block_tokens;
+    totals.bytes_planned     = memory.bytes_per_token();
     int bits                 = 0;
     for (const WrittenLayer & layer : loss.layers) {
         bits += layer.type.k_bits + layer.type.v_bits;

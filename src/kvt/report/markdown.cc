@@ -86,12 +86,7 @@ std::string sensitivity(const Results & results) {
             "the first {} tokens, of the last {} others; heads with at least 0.9 on both are streaming heads.\n\n"
             "| layer | sparsity | sinks | recent | streaming heads |\n|---:|---:|---:|---:|---:|\n",
             kSparseWeight, kSinkTokens, kRecentTokens);
-        for (const LayerErrors & layer : results.sensitivity->layers) {
-            const LayerPattern p = layer_pattern(layer);
-            text += row({fmt::format("{}", layer.layer), fmt::format("{:.2f}", p.mean.sparsity),
-                         fmt::format("{:.2f}", p.mean.sink_mass), fmt::format("{:.2f}", p.mean.recent_mass),
-                         fmt::format("{} of {}", p.n_streaming, p.n_heads)});
-        }
+        for (const LayerErrors & layer : results.sensitivity->layers) text += row(pattern_cells(layer));
         text += "\n";
     }
     if (!results.study.groups.groups.empty()) {

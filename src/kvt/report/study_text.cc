@@ -44,16 +44,18 @@ BitStrips bits_by_layer(const std::vector<PairBits> & pairs) {
     return strips;
 }
 
-LayerPattern layer_pattern(const LayerErrors & layer) {
-    LayerPattern found;
-    found.n_heads = static_cast<int>(layer.patterns.size());
+std::vector<std::string> pattern_cells(const LayerErrors & layer) {
+    const size_t n_heads = layer.patterns.size();
+    HeadPattern  mean;
+    int          n_streaming = 0;
     for (const HeadPattern & p : layer.patterns) {
-        found.mean.sparsity += p.sparsity / found.n_heads;
-        found.mean.sink_mass += p.sink_mass / found.n_heads;
-        found.mean.recent_mass += p.recent_mass / found.n_heads;
-        found.n_streaming += is_streaming(p);
+        mean.sparsity += p.sparsity / static_cast<double>(n_heads);
+        mean.sink_mass += p.sink_mass / static_cast<double>(n_heads);
+        mean.recent_mass += p.recent_mass / static_cast<double>(n_heads);
+        n_streaming += is_streaming(p);
     }
-    return found;
+    return {fmt::format("{}", layer.layer), fmt::format("{:.2f}", mean.sparsity), fmt::format("{:.2f}", mean.sink_mass),
+            fmt::format("{:.2f}", mean.recent_mass), fmt::format("{} of {}", n_streaming, n_heads)};
 }
 
 std::string study_text(const Study & study, int chosen) {

@@ -20,12 +20,9 @@ struct BitStrips {
 };
 BitStrips bits_by_layer(const std::vector<PairBits> & pairs);
 
-// Mean over the query heads of a layer, and how many of them are streaming heads.
-struct LayerPattern {
-    HeadPattern mean;
-    int         n_streaming = 0, n_heads = 0;
-};
-LayerPattern layer_pattern(const LayerErrors & layer);
+// A layer's row in a table of attention patterns: layer, then sparsity, sinks and recent as means over its query heads, streaming
+// heads.
+std::vector<std::string> pattern_cells(const LayerErrors & layer);
 
 // Front plans and all uniform pairs by bits, the chosen one marked, the noise floor stated; then frontier_plot().
 std::string study_text(const Study & study, int chosen);

@@ -12,7 +12,6 @@
 
 #include <fmt/format.h>
 
-#include "kvt/sandbox/child.h"
 #include "kvt/sandbox/self_test.h"
 #include "kvt/sandbox/syscall_filter.h"
 
@@ -128,8 +127,9 @@ std::vector<std::string> Sandbox::arguments(const SandboxProgram & program, cons
 
 Result<SandboxOutcome> Sandbox::run_once(const SandboxProgram & program) const {
     KVT_TRY(const Descriptor input, memory_file(program.input));
-    KVT_TRY(const std::string rules, syscall_filter());
-    KVT_TRY(const Descriptor filter, memory_file(rules));
+    static const Result<std::string> rules = syscall_filter();  // the same for every program
+    if (!rules.ok()) return rules.error();
+    KVT_TRY(const Descriptor filter, memory_file(*rules));
     KVT_TRY(Pipe status, make_pipe());
     std::vector<Descriptor> files;
     std::vector<int>        numbers;
@@ -146,16 +146,10 @@ Result<SandboxOutcome> Sandbox::run_once(const SandboxProgram & program) const {
     KVT_TRY(ChildOutcome child, run_child(argv, input, numbers, std::move(status), limits));
 
     SandboxOutcome outcome;
+    outcome.end    = child.end;
     outcome.output = std::move(child.output);
     outcome.errors = std::move(child.errors);
-    if (child.end == ChildOutcome::End::time_limit) {
-        outcome.end = SandboxOutcome::End::time_limit;
-        return outcome;
-    }
-    if (child.end == ChildOutcome::End::output_limit) {
-        outcome.end = SandboxOutcome::End::output_limit;
-        return outcome;
-    }
+    if (outcome.end != SandboxOutcome::End::exited) return outcome;
     const std::optional<int> code = reported_exit(child.status);
     if (!code) return not_set_up(outcome.errors);
     outcome.exit_code = *code;

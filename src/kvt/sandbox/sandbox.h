@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kvt/base/result.h"
+#include "kvt/sandbox/child.h"
 
 namespace kvt {
 
@@ -27,7 +28,7 @@ struct SandboxProgram {
 };
 
 struct SandboxOutcome {
-    enum class End : uint8_t { exited, time_limit, output_limit };
+    using End             = ChildOutcome::End;
     End         end       = End::exited;
     int         exit_code = 0;  // exited only; 128 + n after signal n
     std::string output;         // standard output, cut at the limit

@@ -1,7 +1,6 @@
 #include "kvt/tasks/common.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -20,7 +19,7 @@ std::string no_item(const TaskHeader & header, int index) {
 
 }  // namespace
 
-Result<TaskItem> BasicTask::item(int index) const {
+Result<TaskItem> ItemTask::item(int index) const {
     if (index < 0 || index >= header_.n_items) return Error{no_item(header_, index)};
     return make_item(static_cast<size_t>(index));
 }
@@ -67,8 +66,6 @@ int limited(size_t n_rows, int limit) {
     const int n = static_cast<int>(n_rows);
     return limit > 0 ? std::min(limit, n) : n;
 }
-
-std::string file_name(const std::string & path) { return std::filesystem::path(path).filename().string(); }
 
 std::string_view before_stops(std::string_view response, const std::vector<std::string> & stops) {
     for (const std::string & stop : stops) response = response.substr(0, response.find(stop));

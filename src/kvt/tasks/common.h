@@ -14,18 +14,26 @@ namespace kvt::tasks {
 
 // --- Interface ---
 
-class BasicTask : public Task {
+class ItemTask : public Task {
 public:
-    explicit BasicTask(TaskHeader header) : header_(std::move(header)) {}
+    explicit ItemTask(TaskHeader header = {}) : header_(std::move(header)) {}
     const TaskHeader & header() const override { return header_; }
     Result<TaskItem>   item(int index) const override;  // error unless 0 <= index < n_items
-    Verdict            score(int index, std::string_view response) const override;
 
 protected:
-    virtual Result<TaskItem> make_item(size_t index) const                        = 0;
-    virtual Verdict          grade(size_t index, std::string_view response) const = 0;
+    virtual Result<TaskItem> make_item(size_t index) const = 0;
 
     TaskHeader header_;
+};
+
+// Verdicts on the text alone: checked index, finished().
+class BasicTask : public ItemTask {
+public:
+    using ItemTask::ItemTask;
+    Verdict score(int index, std::string_view response) const override;
+
+protected:
+    virtual Verdict grade(size_t index, std::string_view response) const = 0;
 };
 
 // Options that only some tasks know; the others refuse them.
@@ -39,8 +47,7 @@ Result<std::string> checked_variant(const TaskOptions & options, std::initialize
 // Errors: more files than places, a shipped file that is not there.
 Result<std::vector<std::string>> data_files(const TaskOptions & options, std::initializer_list<std::string_view> shipped);
 
-int         limited(size_t n_rows, int limit);  // rows that a run takes: the first `limit`, 0 all
-std::string file_name(const std::string & path);
+int limited(size_t n_rows, int limit);  // rows that a run takes: the first `limit`, 0 all
 
 // Text before the first of the stop strings.
 std::string_view before_stops(std::string_view response, const std::vector<std::string> & stops);

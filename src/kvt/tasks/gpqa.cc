@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/base/rng.h"
 #include "kvt/base/sha256.h"
 #include "kvt/base/utf8.h"
 #include "kvt/tasks/common.h"

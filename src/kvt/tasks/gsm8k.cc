@@ -1,6 +1,7 @@
 // GSM8K: grade-school word problems, scored on the final number (evaluation.md section 2).
 #include <fmt/format.h>
 
+#include "kvt/base/file_io.h"
 #include "kvt/tasks/common.h"
 #include "kvt/tasks/jsonl.h"
 #include "kvt/tasks/math/grade.h"

@@ -48,6 +48,7 @@ Result<std::optional<JsonRow>> JsonLines::next() {
         JsonRow row;
         row.line   = ++line_;
         row.offset = offset_;
+        row.path   = path_;
         row.where  = fmt::format("{} line {}", path_, line_);
         offset_ += text.size() + 1;
         if (text.find_first_not_of(" \t\r") == std::string::npos) continue;

@@ -18,6 +18,7 @@ struct JsonRow {
     nlohmann::ordered_json object;
     int64_t                line   = 0;  // 1-based
     uint64_t               offset = 0;  // of its first byte
+    std::string            path{};      // of its file
     std::string            where{};     // "data.jsonl line 3", for messages
 
     Error error(const std::string & what) const;  // `what` with the place in front

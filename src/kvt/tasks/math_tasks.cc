@@ -1,6 +1,7 @@
 // MATH-500 (evaluation.md section 3) and AIME (section 5).
 #include <fmt/format.h>
 
+#include "kvt/base/file_io.h"
 #include "kvt/tasks/common.h"
 #include "kvt/tasks/jsonl.h"
 #include "kvt/tasks/math/equiv.h"

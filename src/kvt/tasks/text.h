@@ -1,7 +1,6 @@
 // Small text helpers of tasks: bytes in, bytes out, linear time, ASCII classes only.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,13 +23,7 @@ size_t      count_of(std::string_view text, std::string_view part);  // without 
 
 std::vector<std::string_view> split(std::string_view text, std::string_view separator);
 
-// Every byte that is not part of valid UTF-8, and every NUL, becomes U+FFFD.
-std::string clean_utf8(std::string_view text);
-
 // What stands behind the last "</think>", or all of it.
 std::string_view without_thinking(std::string_view text);
-
-uint64_t fnv1a64(std::string_view text);
-uint64_t splitmix64_finaliser(uint64_t value);  // the mixing of SplitMix64 without its step
 
 }  // namespace kvt::tasks

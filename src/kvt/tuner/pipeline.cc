@@ -287,9 +287,20 @@ Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, cons
     return check;
 }
 
+PrecisionPlan searched_plan(const Study & study, const Choice & choice, const std::string & tool_version) {
+    PrecisionPlan plan           = plan_of(study, study.evaluations[static_cast<size_t>(choice.evaluation)].pairs);
+    plan.provenance.tool_version = tool_version;
+    plan.provenance.method       = study.method;
+    plan.provenance.objective    = "kld_mean";
+    plan.provenance.seed         = study.seed;
+    plan.provenance.evaluations  = static_cast<int>(study.evaluations.size());
+    plan.provenance.inputs       = {{"model", study.model.file_sha256}, {"search", study.data_sha256}};
+    return plan;
+}
+
 PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check,
                             const std::string & profile_sha256, const std::string & tool_version) {
-    PrecisionPlan       plan  = plan_of(study, study.evaluations[static_cast<size_t>(choice.evaluation)].pairs);
+    PrecisionPlan       plan  = searched_plan(study, choice, tool_version);
     const CheckedPlan & tuned = check.plans.front();
     Measured            kld;
     kld.metric = "kld_mean";
@@ -307,15 +318,9 @@ PrecisionPlan finished_plan(const Study & study, const Choice & choice, const He
     kld.pass        = "batch";
     kld.prefill     = "quantized";
     plan.measured.push_back(kld);
-    plan.provenance.tool_version = tool_version;
-    plan.provenance.method       = study.method;
-    plan.provenance.objective    = "kld_mean";
-    plan.provenance.seed         = study.seed;
-    plan.provenance.evaluations  = static_cast<int>(study.evaluations.size());
-    plan.provenance.inputs       = {{"model", study.model.file_sha256}};
-    if (!profile_sha256.empty()) plan.provenance.inputs.push_back({"profile", profile_sha256});
-    plan.provenance.inputs.push_back({"search", study.data_sha256});
-    plan.provenance.inputs.push_back({"check", check.data_sha256});
+    auto & inputs = plan.provenance.inputs;
+    if (!profile_sha256.empty()) inputs.insert(inputs.end() - 1, {"profile", profile_sha256});
+    inputs.push_back({"check", check.data_sha256});
     return plan;
 }
 

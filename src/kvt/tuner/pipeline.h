@@ -64,7 +64,10 @@ Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const Calibratio
 Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, const Choice & choice, const ScoringText & text,
                                  const std::string & path, Redo redo, Progress & progress);
 
-// The plan file's content: formats of the chosen evaluation, what was measured on held-out text, where it came from.
+// The chosen evaluation as a plan that says how it was searched.
+PrecisionPlan searched_plan(const Study & study, const Choice & choice, const std::string & tool_version);
+
+// The plan file's content: the same with what was measured on held-out text.
 //   profile_sha256  of the prompts of the profile; empty: there was none
 PrecisionPlan finished_plan(const Study & study, const Choice & choice, const HeldOutCheck & check,
                             const std::string & profile_sha256, const std::string & tool_version);

@@ -12,6 +12,11 @@ TEST(SplitMix64, FirstNumbersOfSeedOne) {
     EXPECT_EQ(rng.next(), 17911839290282890590u);
 }
 
+TEST(SplitMix64, SeedsOfTexts) {
+    EXPECT_EQ(fnv1a64("synth0\n0\n0"), 0x584ac6a029498fdbu);
+    EXPECT_EQ(splitmix64_finaliser(0x584ac6a029498fdbu), 0x0ed28ae87431639fu);
+}
+
 TEST(SplitMix64, UniformIsInTheHalfOpenUnitInterval) {
     SplitMix64 rng(7);
     double     sum = 0;

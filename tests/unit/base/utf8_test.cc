@@ -17,5 +17,11 @@ TEST(Utf8, KnowsItFromOtherBytes) {
         EXPECT_FALSE(is_utf8(bad)) << bad;
 }
 
+TEST(Utf8, CleansWhatIsNone) {
+    EXPECT_EQ(clean_utf8(std::string_view("a\xff\0b", 4)),
+              "a\xef\xbf\xbd\xef\xbf\xbd"
+              "b");
+}
+
 }  // namespace
 }  // namespace kvt

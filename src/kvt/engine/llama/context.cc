@@ -78,6 +78,18 @@ Result<LlamaContext> make_context(const LoadedModel & model, const SessionOption
     return context;
 }
 
+Status check_token(const LoadedModel & model, Token token) {
+    const int n_vocab = llama_vocab_n_tokens(model.vocab);
+    if (token >= 0 && token < n_vocab) return ok_status();
+    return Error{fmt::format("token {} is not in the vocabulary of {}", token, n_vocab)};
+}
+
+Result<std::span<const float>> logits_of(const LoadedModel & model, llama_context * context, size_t i) {
+    const float * row = llama_get_logits_ith(context, static_cast<int32_t>(i));
+    if (row == nullptr) return Error{fmt::format("llama.cpp gave no logits for token {} of the batch", i)};
+    return std::span<const float>(row, static_cast<size_t>(llama_vocab_n_tokens(model.vocab)));
+}
+
 std::string decode_batch(const LoadedModel & model, llama_context * context, const llama_batch & batch, bool with_plan) {
     clear_host_log();
     int         rc = 0;

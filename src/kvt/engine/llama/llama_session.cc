@@ -52,10 +52,7 @@ public:
             return Error{fmt::format("context full: {} tokens after position {} do not fit in {} cells", tokens.size(), position_,
                                      options_.n_ctx)};
         }
-        const int n_vocab = llama_vocab_n_tokens(model_->vocab);
-        for (const Token t : tokens) {
-            if (t < 0 || t >= n_vocab) return Error{fmt::format("token {} is not in the vocabulary of {}", t, n_vocab)};
-        }
+        for (const Token t : tokens) KVT_CHECK_OK(check_token(*model_, t));
         const TapInPlace tap(model_->plugin, options_.tap);
         while (!tokens.empty()) {
             const auto n = std::min(tokens.size(), static_cast<size_t>(options_.n_batch));
@@ -88,13 +85,11 @@ private:
     }
 
     Status deliver(size_t n, int first_logits, const LogitsFn & on_logits) {
-        const auto n_vocab = static_cast<size_t>(llama_vocab_n_tokens(model_->vocab));
         for (size_t i = 0; i < n; ++i) {
             const int at = position_ + static_cast<int>(i);
             if (at < first_logits || !on_logits) continue;
-            const float * row = llama_get_logits_ith(context_.get(), static_cast<int32_t>(i));
-            if (row == nullptr) return Error{fmt::format("llama.cpp gave no logits for position {}", at)};
-            on_logits(at, {row, n_vocab});
+            KVT_TRY(const auto logits, logits_of(*model_, context_.get(), i));
+            on_logits(at, logits);
         }
         return ok_status();
     }

@@ -103,8 +103,7 @@ private:
     }
 
     Status add(int slot, Token token, int position, bool logits) {
-        const int n_vocab = llama_vocab_n_tokens(model_->vocab);
-        if (token < 0 || token >= n_vocab) return Error{fmt::format("token {} is not in the vocabulary of {}", token, n_vocab)};
+        KVT_CHECK_OK(check_token(*model_, token));
         tokens_.push_back(token);
         positions_.push_back(position);
         n_seqs_.push_back(1);
@@ -131,9 +130,8 @@ private:
     }
 
     Status deliver(size_t i, int about, const LogitsFn & on_logits) {
-        const float * row = llama_get_logits_ith(context_.get(), static_cast<int32_t>(i));
-        if (row == nullptr) return Error{fmt::format("llama.cpp gave no logits for token {} of the batch", i)};
-        on_logits(about, {row, static_cast<size_t>(llama_vocab_n_tokens(model_->vocab))});
+        KVT_TRY(const auto logits, logits_of(*model_, context_.get(), i));
+        on_logits(about, logits);
         return ok_status();
     }
 

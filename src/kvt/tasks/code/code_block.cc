@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kFence = "```";
 
-bool is_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+bool is_name(char c) { return tasks::is_letter(c) || tasks::is_digit(c) || c == '_'; }
 
 bool take(std::string_view & text, std::string_view word) {
     if (!text.starts_with(word)) return false;

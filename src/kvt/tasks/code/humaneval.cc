@@ -1,11 +1,11 @@
 #include "kvt/tasks/code/humaneval.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 
 #include <fmt/format.h>
 
+#include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
 #include "kvt/tasks/code/code_block.h"
 #include "kvt/tasks/code/code_score.h"
@@ -17,15 +17,14 @@ namespace kvt {
 
 namespace {
 
-constexpr int  kPassed              = 42;  // exit code of python/humaneval.py
-constexpr int  kCompletionNewTokens = 512, kChatNewTokens = 1024;
-constexpr char kNoProgram[] = "[invalid]";
+constexpr int kPassed              = 42;  // exit code of python/humaneval.py
+constexpr int kCompletionNewTokens = 512, kChatNewTokens = 1024;
 
 struct Problem {
     std::string id, prompt, entry_point, solution, test;
 };
 
-class HumanEval final : public Task {
+class HumanEval final : public tasks::ItemTask {
 public:
     enum class Variant : uint8_t { completion, chat };
 
@@ -40,11 +39,9 @@ public:
         return std::unique_ptr<Task>(std::move(task));
     }
 
-    const TaskHeader & header() const override { return header_; }
-
-    Result<TaskItem> item(int index) const override {
-        if (index < 0 || index >= header_.n_items) return Error{fmt::format("humaneval has no item {}", index)};
-        const Problem & p = problems_[static_cast<size_t>(index)];
+protected:
+    Result<TaskItem> make_item(size_t index) const override {
+        const Problem & p = problems_[index];
         TaskItem        item;
         item.id   = p.id;
         item.gold = p.solution;
@@ -61,12 +58,13 @@ public:
         return item;
     }
 
+public:
     Verdict score(int index, std::string_view response) const override {
         const Problem &                 p = problems_[static_cast<size_t>(index)];
         Verdict                         verdict;
         std::optional<std::string_view> code = response;
         if (variant_ == Variant::chat) code = last_code_block(response);
-        verdict.extracted = code ? std::string(*code) : kNoProgram;
+        verdict.extracted = code ? std::string(*code) : std::string(tasks::kInvalid);
         verdict.rule      = !code ? "none" : variant_ == Variant::chat ? "last_block" : "completion";
         if (decided_without_run(verdict, response, code.has_value())) return verdict;
         if (!sandbox_) {
@@ -113,16 +111,15 @@ private:
             problems_.push_back(std::move(p));
         }
         if (problems_.empty()) return Error{fmt::format("\"{}\" holds no problems", path)};
-        header_.data_name = std::filesystem::path(path).filename().string();
+        header_.data_name = file_name(path);
         return ok_status();
     }
 
     void describe(const TaskOptions & options) {
         const bool chat        = variant_ == Variant::chat;
-        const auto found       = static_cast<int>(problems_.size());
         header_.name           = "humaneval";
         header_.variant        = chat ? "chat" : "completion";
-        header_.n_items        = options.limit > 0 ? std::min(options.limit, found) : found;
+        header_.n_items        = tasks::limited(problems_.size(), options.limit);
         header_.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens
                                  : chat                     ? kChatNewTokens
                                                             : kCompletionNewTokens;
@@ -130,7 +127,6 @@ private:
         if (!chat) header_.stops = {"\nclass", "\ndef", "\n#", "\nif", "\nprint"};
     }
 
-    TaskHeader               header_;
     Variant                  variant_ = Variant::completion;
     std::vector<Problem>     problems_;
     std::unique_ptr<Sandbox> sandbox_;

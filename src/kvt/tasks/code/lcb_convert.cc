@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
-#include "kvt/tasks/json_lines.h"
 #include "kvt/tasks/code/lcb_problem.h"
+#include "kvt/tasks/json_lines.h"
 
 namespace kvt {
 
@@ -24,29 +24,18 @@ struct Place {
 
 Result<std::vector<Place>> find_rows(const std::vector<std::string> & inputs, const LcbWindow & window, LcbCounts & counts,
                                      Progress & progress) {
-    std::vector<Place>                 places;
-    std::map<std::string, std::string> seen;  // question_id -> place
+    std::vector<Place> places;
     progress.begin("reading", static_cast<int64_t>(inputs.size()));
-    for (const std::string & path : inputs) {
-        LcbFileCount count{path, 0, 0};
-        KVT_TRY(JsonLines lines, JsonLines::open(path));
-        while (true) {
-            if (interrupted()) return Error{"interrupted; nothing was written"};
-            KVT_TRY(const auto row, lines.next());
-            if (!row) break;
-            KVT_TRY(LcbHead head, lcb_head(*row));
-            const auto [first, fresh] = seen.emplace(head.id, row->where);
-            if (!fresh) return Error{fmt::format("{}: question {} stands in {} already", row->where, head.id, first->second)};
-            ++count.rows;
-            if (!window.holds(head.date)) continue;
-            ++count.kept;
-            places.push_back({std::move(head), path, row->offset, row->line});
-        }
-        counts.files.push_back(count);
-        progress.done(1);
-    }
+    const auto keep = [&places](LcbHead head, const JsonRow & row) {
+        places.push_back({std::move(head), row.path, row.offset, row.line});
+        return ok_status();
+    };
+    auto files = read_lcb_files(inputs, window, keep, [&progress] { progress.done(1); });
+    if (!files.ok()) return interrupted() ? Error{"interrupted; nothing was written"} : files.error();
+    counts.files = std::move(*files);
     progress.end();
-    if (places.empty()) return Error{fmt::format("none of {} problems lies in the window {}", seen.size(), window.name)};
+    if (places.empty())
+        return Error{fmt::format("none of {} problems lies in the window {}", all_rows(counts.files), window.name)};
     std::sort(places.begin(), places.end(), [](const Place & a, const Place & b) {
         return std::tie(a.head.date, a.head.id) < std::tie(b.head.date, b.head.id);
     });

@@ -8,16 +8,12 @@
 
 #include "kvt/base/progress.h"
 #include "kvt/base/result.h"
+#include "kvt/tasks/code/lcb_files.h"
 #include "kvt/tasks/code/lcb_window.h"
 
 namespace kvt {
 
 // --- Interface ---
-
-struct LcbFileCount {
-    std::string path;
-    int64_t     rows = 0, kept = 0;
-};
 
 struct LcbCounts {
     std::vector<LcbFileCount>      files;

@@ -1,19 +1,17 @@
 #include "kvt/tasks/code/lcb_run.h"
 
-#include <chrono>
 #include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/stopwatch.h"
 #include "kvt/tasks/code/drivers.h"
 #include "kvt/tasks/code/output_match.h"
 
 namespace kvt {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr double kExpectedSeconds = 60;  // for reading the expected results of a whole problem
 
@@ -49,14 +47,14 @@ Result<std::vector<std::string>> expected_results(const Sandbox & sandbox, const
 
 Result<LcbVerdict> run_lcb(const Sandbox & sandbox, const LcbProblem & problem, std::string_view program, double test_seconds) {
     KVT_TRY(const std::vector<std::string> expected, expected_results(sandbox, problem));
-    const std::string solution   = std::string(drivers::prefix()) + std::string(program);
-    const double      whole      = (test_seconds + 1) * static_cast<double>(problem.tests.size()) + 5;
-    const auto        started    = Clock::now();
+    const std::string solution = std::string(drivers::prefix()) + std::string(program);
+    const double      whole    = (test_seconds + 1) * static_cast<double>(problem.tests.size()) + 5;
+    const Stopwatch   watch;
     const auto        is_verdict = [](CodeVerdict verdict, size_t test) { return LcbVerdict{verdict, static_cast<int>(test)}; };
     for (size_t i = 0; i < problem.tests.size(); ++i) {
         const LcbTest & test       = problem.tests[i];
         const bool      functional = test.kind == LcbTest::Kind::functional;
-        if (std::chrono::duration<double>(Clock::now() - started).count() > whole) return is_verdict(CodeVerdict::whole_limit, i);
+        if (watch.seconds() > whole) return is_verdict(CodeVerdict::whole_limit, i);
         SandboxProgram run;
         run.files.push_back({"driver.py", std::string(functional ? drivers::functional() : drivers::stdin_run())});
         run.files.push_back({"solution.py", solution});

@@ -1,16 +1,13 @@
 #include "kvt/tasks/code/livecodebench.h"
 
-#include <algorithm>
-#include <filesystem>
-#include <map>
-
 #include <fmt/format.h>
 
-#include "kvt/base/progress.h"
+#include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
 #include "kvt/tasks/code/code_block.h"
 #include "kvt/tasks/code/code_score.h"
-#include "kvt/tasks/code/lcb_window.h"
+#include "kvt/tasks/code/lcb_files.h"
+#include "kvt/tasks/common.h"
 
 namespace kvt {
 
@@ -43,7 +40,7 @@ std::string prompt_of(const LcbProblem & problem) {
            "inputs, runs the algorithm and writes output to STDOUT.\n```python\n# YOUR CODE HERE\n```\n\n";
 }
 
-class LiveCodeBench final : public Task {
+class LiveCodeBench final : public tasks::ItemTask {
 public:
     static Result<std::unique_ptr<Task>> open(const TaskOptions & options) {
         auto task = std::unique_ptr<LiveCodeBench>(new LiveCodeBench);
@@ -54,11 +51,9 @@ public:
         return std::unique_ptr<Task>(std::move(task));
     }
 
-    const TaskHeader & header() const override { return header_; }
-
-    Result<TaskItem> item(int index) const override {
-        if (index < 0 || index >= header_.n_items) return Error{fmt::format("livecodebench has no item {}", index)};
-        const Entry & entry = entries_[static_cast<size_t>(index)];
+protected:
+    Result<TaskItem> make_item(size_t index) const override {
+        const Entry & entry = entries_[index];
         TaskItem      item;
         item.id     = entry.head.id;
         item.turns  = {{Turn::Role::user, entry.prompt}};
@@ -66,10 +61,11 @@ public:
         return item;
     }
 
+public:
     Verdict score(int index, std::string_view response) const override {
         Verdict    verdict;
         const auto program = last_code_block(response);
-        verdict.extracted  = program ? std::string(*program) : "[invalid]";
+        verdict.extracted  = program ? std::string(*program) : std::string(tasks::kInvalid);
         verdict.rule       = program ? "last_block" : "none";
         if (decided_without_run(verdict, response, program.has_value())) return verdict;
         if (!sandbox_) {
@@ -100,25 +96,19 @@ private:
                 "or "
                 "what kvtuner lcb-convert made of them; they may not be passed on, so they do not come with kvtuner"};
         }
-        std::map<std::string, std::string> seen;  // question_id -> place
+        const auto keep = [this](LcbHead head, const JsonRow & row) -> Status {
+            KVT_TRY(const LcbProblem problem, lcb_problem(row));
+            entries_.push_back({std::move(head), prompt_of(problem), row.path, row.offset, row.line});
+            return ok_status();
+        };
+        KVT_TRY(const auto files, read_lcb_files(paths, window, keep));
         for (const std::string & path : paths) {
-            KVT_TRY(JsonLines lines, JsonLines::open(path));
-            while (true) {
-                if (interrupted()) return Error{"interrupted"};
-                KVT_TRY(const auto row, lines.next());
-                if (!row) break;
-                KVT_TRY(LcbHead head, lcb_head(*row));
-                const auto [first, fresh] = seen.emplace(head.id, row->where);
-                if (!fresh) return Error{fmt::format("{}: question {} stands in {} already", row->where, head.id, first->second)};
-                if (!window.holds(head.date)) continue;
-                KVT_TRY(const LcbProblem problem, lcb_problem(*row));
-                entries_.push_back({std::move(head), prompt_of(problem), path, row->offset, row->line});
-            }
             KVT_TRY(const std::string hash, sha256_file(path));
             hashes_.push_back(hash);
         }
-        if (seen.empty()) return Error{fmt::format("\"{}\" holds no problems", paths.front())};
-        if (entries_.empty()) return Error{fmt::format("none of {} problems lies in the window {}", seen.size(), window.name)};
+        if (all_rows(files) == 0) return Error{fmt::format("\"{}\" holds no problems", paths.front())};
+        if (entries_.empty())
+            return Error{fmt::format("none of {} problems lies in the window {}", all_rows(files), window.name)};
         return ok_status();
     }
 
@@ -127,14 +117,13 @@ private:
         header_.variant = window.name;
         std::string hashes;
         for (size_t i = 0; i < options.data.size(); ++i) {
-            header_.data_name += (i > 0 ? " " : "") + std::filesystem::path(options.data[i]).filename().string();
+            header_.data_name += (i > 0 ? " " : "") + file_name(options.data[i]);
             hashes += hashes_[i] + "\n";
         }
         header_.data_sha256    = hashes_.size() == 1 ? hashes_.front() : sha256_hex(hashes);
         const auto found       = static_cast<int>(entries_.size());
-        header_.n_items        = options.limit > 0 ? std::min(options.limit, found) : found;
+        header_.n_items        = tasks::limited(entries_.size(), options.limit);
         header_.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens : kDefaultNewTokens;
-        header_.shots          = 0;
         header_.warnings.emplace_back(
             "LiveCodeBench's own errata list 17 problems (11 with several valid outputs, 2 interactive, 4 with bad tests); they "
             "stay "
@@ -145,7 +134,6 @@ private:
         }
     }
 
-    TaskHeader               header_;
     std::vector<Entry>       entries_;
     std::vector<std::string> hashes_;
     std::unique_ptr<Sandbox> sandbox_;

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "kvt/tasks/text.h"
+
 namespace kvt {
 
 namespace {
@@ -45,14 +47,8 @@ struct Decimal {
     bool        operator==(const Decimal &) const = default;
 };
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char & c : out) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    return out;
-}
-
 std::optional<Decimal> special(std::string_view text, bool negative) {
-    std::string word = lower(text);
+    std::string word = tasks::lower_ascii(text);
     if (word == "inf" || word == "infinity") return Decimal{Decimal::Kind::infinite, negative};
     if (word.starts_with("snan")) word.erase(0, 1);
     if (!word.starts_with("nan") || word.find_first_not_of("0123456789", 3) != std::string::npos) return std::nullopt;
@@ -76,7 +72,7 @@ std::optional<Decimal> parse_decimal(std::string_view token) {
         const char c = rest[at];
         if (c == '.' && !point) {
             point = true;
-        } else if (c >= '0' && c <= '9') {
+        } else if (tasks::is_digit(c)) {
             any = true;
             number.digits += c;
             number.exponent -= point ? 1 : 0;

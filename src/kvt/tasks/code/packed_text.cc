@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "kvt/base/utf8.h"
+#include "kvt/tasks/text.h"
 
 namespace kvt {
 
@@ -37,9 +38,7 @@ Result<std::string> decode_base64(std::string_view text) {
     // EVP_DecodeBlock forgives white space at both ends, and padding anywhere in the last four characters.
     const size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
     const auto   plain   = text.substr(0, text.size() - padding);
-    const auto   ok      = [](char c) {
-        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
-    };
+    const auto   ok      = [](char c) { return tasks::is_letter(c) || tasks::is_digit(c) || c == '+' || c == '/'; };
     if (text.empty() || text.size() % 4 != 0 || text.size() > INT_MAX || !std::all_of(plain.begin(), plain.end(), ok)) return bad;
     std::string bytes(text.size() / 4 * 3, '\0');
     const int   n = EVP_DecodeBlock(reinterpret_cast<unsigned char *>(bytes.data()),

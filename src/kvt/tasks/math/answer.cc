@@ -113,16 +113,22 @@ bool parts_equal(const std::string & a, const std::string & b, Grade grade) {
     return values_equal(a, b, grade);
 }
 
-bool equal_as_sets(const Parts & a, const Parts & b, Grade grade) {
+// Whether every part of `a` has one of its own in `b`.
+template <class Equal>
+bool matched(const Parts & a, const Parts & b, Equal equal) {
     if (a.size() != b.size() || a.size() > kMaxParts) return false;
     std::vector<bool> taken(b.size());
     for (const std::string & part : a) {
         size_t i = 0;
-        while (i < b.size() && (taken[i] || !parts_equal(part, b[i], grade))) ++i;
+        while (i < b.size() && (taken[i] || !equal(part, b[i]))) ++i;
         if (i == b.size()) return false;
         taken[i] = true;
     }
     return true;
+}
+
+bool equal_as_sets(const Parts & a, const Parts & b, Grade grade) {
+    return matched(a, b, [grade](const std::string & x, const std::string & y) { return parts_equal(x, y, grade); });
 }
 
 bool groups_equal(const std::string & gold, const std::string & answer, Grade grade) {
@@ -292,15 +298,8 @@ bool unions_equal(const std::string & a, const std::string & b) {
     Parts                      x, y;
     for (const std::string_view part : split(a, kCup)) x.emplace_back(trimmed(part));
     for (const std::string_view part : split(b, kCup)) y.emplace_back(trimmed(part));
-    if (x.size() != y.size() || x.size() < 2 || x.size() > kMaxParts) return false;
-    std::vector<bool> taken(y.size());
-    for (const std::string & part : x) {
-        size_t i = 0;
-        while (i < y.size() && (taken[i] || !groups_equal(part, y[i], Grade::algebra))) ++i;
-        if (i == y.size()) return false;
-        taken[i] = true;
-    }
-    return true;
+    return x.size() > 1 &&
+           matched(x, y, [](const std::string & p, const std::string & q) { return groups_equal(p, q, Grade::algebra); });
 }
 
 bool forms_equal(std::string a, std::string b) {

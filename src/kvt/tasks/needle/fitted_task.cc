@@ -61,6 +61,11 @@ Verdict FittedTask::grade(size_t index, std::string_view response) const {
     return verdict;
 }
 
+Status no_data_files(const TaskOptions & options) {
+    if (options.data.empty()) return ok_status();
+    return Error{fmt::format("{}: reads no data file, {} were given", options.name, options.data.size())};
+}
+
 Result<TaskHeader> fitted_header(const TaskOptions & options, int new_tokens) {
     KVT_TRY(const std::string variant, checked_variant(options, {"chat", "text"}, Known::length));
     if (options.length <= 0) {

@@ -1,6 +1,7 @@
 // A retrieval task whose haystack is as long as the wanted number of tokens allows (evaluation.md section 7).
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ protected:
     // The item with `units` units of haystack; its text in turns[0] is the whole question.
     virtual TaskItem                 item_of(size_t index, int units) const = 0;
     virtual std::vector<std::string> references(size_t index) const         = 0;
-    virtual int                      max_units() const                      = 0;
+    virtual int                      max_units() const { return std::numeric_limits<int>::max() / 4; }  // of an endless haystack
     virtual bool                     enough(int units) const { return units > 0; }  // whether the task makes sense with so few
 
     // The largest number of units for which prompt and new tokens fit, by doubling and halving.
@@ -31,6 +32,9 @@ protected:
 
     TaskOptions options_;
 };
+
+// Errors: data files were given to a task that reads none.
+Status no_data_files(const TaskOptions & options);
 
 // Errors: no length, no way to count tokens. Header with everything but the data.
 Result<TaskHeader> fitted_header(const TaskOptions & options, int new_tokens);

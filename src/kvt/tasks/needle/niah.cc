@@ -1,10 +1,10 @@
 // Needles in a haystack: niah_* in noise or among other needles, wiki_* in sentences of WikiText-2.
 #include <algorithm>
-#include <limits>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "kvt/base/file_io.h"
 #include "kvt/base/sha256.h"
 #include "kvt/tasks/needle/fitted_task.h"
 #include "kvt/tasks/needle/words.h"
@@ -55,7 +55,7 @@ public:
 
 protected:
     int max_units() const override {
-        return layout_.haystack == Haystack::wiki ? static_cast<int>(sentences_.size()) : std::numeric_limits<int>::max() / 4;
+        return layout_.haystack == Haystack::wiki ? static_cast<int>(sentences_.size()) : FittedTask::max_units();
     }
 
     std::vector<std::string> references(size_t index) const override {
@@ -83,7 +83,7 @@ protected:
             while (places.size() < n) places.insert(rng.below(static_cast<size_t>(units) + 1));
         }
         std::vector<Needle> hidden = drawn.needles;
-        for (size_t i = hidden.size(); i > 1; --i) std::swap(hidden[i - 1], hidden[drawn.rng.below(i)]);
+        shuffle(hidden, drawn.rng);
 
         const char * separator = layout_.haystack == Haystack::wiki ? " " : "\n";
         std::string  context;
@@ -161,8 +161,7 @@ Result<std::unique_ptr<Task>> open_needle(const TaskOptions & options) {
         KVT_TRY(sentences, wiki_sentences(paths[0], header.data_sha256));
         header.data_name = file_name(paths[0]);
     } else {
-        if (!options.data.empty())
-            return Error{fmt::format("{}: reads no data file, {} were given", options.name, options.data.size())};
+        KVT_CHECK_OK(no_data_files(options));
         header.data_name   = "ruler_words";
         header.data_sha256 = sha256_hex(fmt::format("{}\n{}", fmt::join(words.adjectives, "\n"), fmt::join(words.nouns, "\n")));
     }

@@ -1,6 +1,5 @@
 // vt: a chain of variable assignments in noise; fwe: the most frequent words of a coded text.
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include <fmt/format.h>
@@ -22,7 +21,6 @@ public:
     using FittedTask::FittedTask;
 
 protected:
-    int  max_units() const override { return std::numeric_limits<int>::max() / 4; }
     bool enough(int units) const override { return units >= kChain; }
 
     std::vector<std::string> references(size_t index) const override {
@@ -75,7 +73,6 @@ public:
     using FittedTask::FittedTask;
 
 protected:
-    int  max_units() const override { return std::numeric_limits<int>::max() / 4; }
     bool enough(int units) const override { return count(units, 5) > 0 && count(units, 4) > count(units, 5); }
 
     std::vector<std::string> references(size_t index) const override {
@@ -96,7 +93,7 @@ protected:
             const int fewer = rank >= kTop + 2 && count(units, rank) == count(units, kTop + 1) ? 1 : 0;
             words.insert(words.end(), static_cast<size_t>(count(units, rank) - fewer), word);
         }
-        for (size_t i = words.size(); i > 1; --i) std::swap(words[i - 1], words[rng.below(i)]);
+        shuffle(words, rng);
         std::string text;
         for (const std::string & word : words) text.append(text.empty() ? "" : " ").append(word);
         TaskItem item;
@@ -129,8 +126,7 @@ private:
 Result<std::unique_ptr<Task>> open_tracking(const TaskOptions & options) {
     const bool chain = options.name == "vt";
     KVT_TRY(TaskHeader header, fitted_header(options, chain ? 30 : 50));
-    if (!options.data.empty())
-        return Error{fmt::format("{}: reads no data file, {} were given", options.name, options.data.size())};
+    KVT_CHECK_OK(no_data_files(options));
     header.data_name   = "none";
     header.data_sha256 = sha256_hex("");
     if (chain) return std::unique_ptr<Task>(new VariableTracking(std::move(header), options));

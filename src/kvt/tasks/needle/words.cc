@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/base/rng.h"
 #include "kvt/base/sha256.h"
 #include "kvt/base/shipped_data.h"
 #include "kvt/base/utf8.h"

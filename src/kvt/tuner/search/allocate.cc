@@ -196,11 +196,7 @@ Result<Study> run_allocation(Study start, Objective & objective, const Budget & 
     progress.begin("search", max_allocation_evaluations(state.study().model));
     const Status done = allocate(state, budget);
     progress.end();
-    if (!done.ok() && done.error().message == kTimeIsUp) {
-        if (state.study().front.empty()) return Error{kNoPlanInTime};
-        return std::move(state.study());
-    }
-    KVT_CHECK_OK(done);
+    if (!done.ok()) return state.ended_by(done.error());
     state.study().complete = true;
     state.study().front    = pareto_front(state.study().evaluations);
     KVT_CHECK_OK(save(state.study()));

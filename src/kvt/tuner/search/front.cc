@@ -44,11 +44,14 @@ std::string size_text(const Budget & budget) {
                        static_cast<double>(budget.memory->bytes) / (1 << 20), budget.memory->n_streams, budget.memory->n_cells);
 }
 
+std::string memory_text(const PrecisionPlan & plan, const MemoryBudget & limit) {
+    return fmt::format(", {:.1f} MiB", static_cast<double>(plan_size(plan, limit.n_cells, limit.n_streams).bytes) / (1 << 20));
+}
+
 std::string plan_text(const Study & study, const Evaluation & e, const Budget & budget) {
     const std::string bits = fmt::format("{:.4f} at {:.2f} effective bits", e.kld, e.effective_bits);
     if (!budget.memory) return bits;
-    const CacheSize size = plan_size(plan_of(study, e.pairs), budget.memory->n_cells, budget.memory->n_streams);
-    return fmt::format("{}, {:.1f} MiB", bits, static_cast<double>(size.bytes) / (1 << 20));
+    return bits + memory_text(plan_of(study, e.pairs), *budget.memory);
 }
 
 }  // namespace
@@ -61,13 +64,8 @@ Status check_feasible(const ModelInfo & model, Mode mode, const Budget & budget)
     const PrecisionPlan         plan = plan_of(like, smallest);
     const double                bits = plan_size(plan, static_cast<uint64_t>(like.at_tokens)).effective_bits;
     if (fits_size(like, smallest, bits, budget)) return ok_status();
-    const std::string bytes =
-        budget.memory ? fmt::format(", {:.1f} MiB",
-                                    static_cast<double>(plan_size(plan, budget.memory->n_cells, budget.memory->n_streams).bytes) /
-                                        (1 << 20))
-                      : "";
     return Error{fmt::format("no plan fits {}: the smallest one, 2 bits everywhere, takes {:.2f} effective bits{}",
-                             size_text(budget), bits, bytes)};
+                             size_text(budget), bits, budget.memory ? memory_text(plan, *budget.memory) : "")};
 }
 
 Result<Choice> choose_within_payload(const Study & study, double payload_bits) {

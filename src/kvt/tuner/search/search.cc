@@ -251,11 +251,7 @@ Result<Study> run_search(Study start, Objective & objective, const SearchOptions
     progress.begin("search", max_evaluations(state->study().groups, options));
     const auto finish = [&](Result<Study> result) {
         progress.end();
-        if (!result.ok() && result.error().message == kTimeIsUp) {
-            if (state->study().front.empty()) return Result<Study>(Error{kNoPlanInTime});
-            return Result<Study>(std::move(state->study()));
-        }
-        return result;
+        return result.ok() ? result : state->ended_by(result.error());
     };
 
     const auto floor = state->evaluate(state->uniform({16, 16}), {}, "KV16");

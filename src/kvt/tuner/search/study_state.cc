@@ -26,6 +26,12 @@ std::vector<PairBits> StudyState::uniform(PairBits pair) const {
     return std::vector<PairBits>(static_cast<size_t>(study_.model.n_layer), pair);
 }
 
+Result<Study> StudyState::ended_by(const Error & error) {
+    if (error.message != kTimeIsUp) return error;
+    if (study_.front.empty()) return Error{kNoPlanInTime};
+    return std::move(study_);
+}
+
 Result<int> StudyState::evaluate(const std::vector<PairBits> & pairs, const std::vector<int> & choice,
                                  const std::string & label) {
     const std::string key = key_of(pairs);

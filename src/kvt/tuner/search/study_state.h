@@ -38,6 +38,9 @@ public:
     // Errors: the objective's, a study that cannot be saved, "interrupted", kTimeIsUp instead of a new score.
     Result<int> evaluate(const std::vector<PairBits> & pairs, const std::vector<int> & choice, const std::string & label);
 
+    // What a search that ended with `error` comes to: the study so far if only the time is up and a plan was scored.
+    Result<Study> ended_by(const Error & error);
+
     double time_used() const { return time_used_ ? time_used_() : 0.0; }
 
     std::vector<PairBits> uniform(PairBits pair) const;
