@@ -40,10 +40,10 @@ Tile encode(const kvt::KernelTable & kernels, const kvt::TileSpec & spec, const 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     if (size < 8) return 0;
     constexpr kvt::Mode kModes[] = {kvt::Mode::kivi, kvt::Mode::per_token_asym, kvt::Mode::rotated};
-    constexpr int       kBits[]  = {2, 3, 4, 5, 6, 8};
     const int           head_dim = kHeadDims[data[2] % 6];
     const kvt::Side     side     = (data[0] & 128) != 0 ? kvt::Side::key : kvt::Side::value;
-    const kvt::Format   format   = kvt::mode_format(kModes[data[0] % 3], side, kBits[data[1] % 6], head_dim);
+    const kvt::Format   format =
+        kvt::mode_format(kModes[data[0] % 3], side, kvt::kCodeWidths[data[1] % kvt::kCodeWidths.size()], head_dim);
     if (!kvt::check_format(format, side, head_dim).ok()) return 0;
     const kvt::TileSpec spec = kvt::make_tile_spec(format, side, head_dim);
     std::vector<float>  rows(static_cast<size_t>(kvt::kBlockTokens * head_dim), 0.0f);

@@ -42,8 +42,7 @@ void check(kvt::Mode mode, kvt::Side side, int bits, int n_cells, const uint8_t 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     if (size < 2) return 0;
     constexpr kvt::Mode kModes[] = {kvt::Mode::kivi, kvt::Mode::per_token_asym, kvt::Mode::rotated};
-    constexpr int       kBits[]  = {2, 3, 4, 5, 6, 8};
-    check(kModes[data[0] % 3], (data[0] & 128) != 0 ? kvt::Side::key : kvt::Side::value, kBits[data[1] % 6], 64, data + 2,
-          std::min<size_t>(size - 2, 8192));
+    check(kModes[data[0] % 3], (data[0] & 128) != 0 ? kvt::Side::key : kvt::Side::value,
+          kvt::kCodeWidths[data[1] % kvt::kCodeWidths.size()], 64, data + 2, std::min<size_t>(size - 2, 8192));
     return 0;
 }

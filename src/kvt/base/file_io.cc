@@ -21,19 +21,6 @@ Error cannot(const char * what, const std::string & path, int error) {
     return Error{fmt::format("cannot {} \"{}\": {}", what, path, std::strerror(error))};
 }
 
-// 0, or the errno of the first failure.
-int write_all(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-        const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-        if (n < 0) {
-            if (errno == EINTR) continue;
-            return errno;
-        }
-        bytes.remove_prefix(static_cast<size_t>(n));
-    }
-    return 0;
-}
-
 // Unique in this process and between processes, in the folder of `path` so that rename() stays on one file system.
 std::string temporary_name(const std::string & path) {
     static std::atomic<unsigned> counter{0};
@@ -48,6 +35,18 @@ void sync_folder_of(const std::string & path) {
 }
 
 }  // namespace
+
+int write_all(int fd, std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+        if (n < 0) {
+            if (errno == EINTR) continue;
+            return errno;
+        }
+        bytes.remove_prefix(static_cast<size_t>(n));
+    }
+    return 0;
+}
 
 Result<std::string> read_file(const std::string & path) {
     Descriptor in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

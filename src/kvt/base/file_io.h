@@ -14,6 +14,9 @@ namespace kvt {
 
 Result<std::string> read_file(const std::string & path);
 
+// Writes all bytes at the file's position. 0, or the errno of the first failure.
+int write_all(int fd, std::string_view bytes);
+
 // Writes `path` whole or not at all: temporary file in the same folder, fsync, rename. Leaves nothing behind on failure.
 Status write_file_atomic(const std::string & path, std::string_view bytes);
 

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <ctime>
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 namespace kvt {
@@ -56,6 +57,10 @@ void install_interrupt_handler() {
     ::sigaddset(&action.sa_mask, SIGTERM);
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
+}
+
+Error error_in(std::string_view part, const Error & error) {
+    return interrupted() ? error : Error{fmt::format("{}: {}", part, error.message)};
 }
 
 }  // namespace kvt

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kvt/base/result.h"
+
 namespace kvt {
 
 // --- Interface ---
@@ -25,5 +27,8 @@ Progress & no_progress();
 // ends the process at once.
 bool interrupted();
 void install_interrupt_handler();
+
+// The error of one part of a run with the part's name in front; an interrupt is no part's fault and stays as it is.
+Error error_in(std::string_view part, const Error & error);
 
 }  // namespace kvt

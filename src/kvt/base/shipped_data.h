@@ -27,4 +27,9 @@ inline Result<std::string> shipped_data(const std::string & name) {
                              installed.string(), source.string())};
 }
 
+// The user's own file, or the shipped one if none is given.
+inline Result<std::string> given_or_shipped(const std::string & given, const std::string & shipped) {
+    return given.empty() ? shipped_data(shipped) : Result<std::string>(given);
+}
+
 }  // namespace kvt

@@ -1,4 +1,4 @@
-// Wall time since a moment.
+// Wall time.
 #pragma once
 
 #include <chrono>
@@ -7,14 +7,17 @@ namespace kvt {
 
 // --- Interface ---
 
+// Seconds of a clock that never goes back; only differences mean something.
+inline double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Time since a moment.
 class Stopwatch {
 public:
-    double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-    void   restart() { start_ = Clock::now(); }
+    double seconds() const { return seconds_now() - start_; }
+    void   restart() { start_ = seconds_now(); }
 
 private:
-    using Clock              = std::chrono::steady_clock;
-    Clock::time_point start_ = Clock::now();
+    double start_ = seconds_now();
 };
 
 }  // namespace kvt

@@ -1,9 +1,9 @@
 // kvtuner bench.
-#include <chrono>
 #include <memory>
 
 #include <fmt/format.h>
 
+#include "kvt/base/stopwatch.h"
 #include "kvt/cli/bench_run.h"
 #include "kvt/cli/commands.h"
 #include "kvt/cli/console.h"
@@ -25,8 +25,6 @@ struct Options {
     BenchOptions  bench;
     bool          json = false;
 };
-
-double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string speed_text(const Speed & s) { return fmt::format("{:.2f} ({:.2f}-{:.2f})", s.median, s.min, s.max); }
 

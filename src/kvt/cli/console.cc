@@ -7,6 +7,8 @@
 #include <kvt_build_info.h>
 #include <unistd.h>
 
+#include "kvt/base/json_text.h"
+
 namespace kvt::cli {
 
 namespace {
@@ -54,8 +56,6 @@ std::string mib_text(uint64_t bytes) { return fmt::format("{:.2f}", static_cast<
 
 std::string tool_version() { return fmt::format("{} ({})", build_info::kVersion, build_info::kGitHash); }
 
-void print_json(const nlohmann::ordered_json & document) {
-    fmt::print("{}\n", document.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace));
-}
+void print_json(const nlohmann::ordered_json & document) { fmt::print("{}\n", json_text(document, 2, JsonChars::ascii)); }
 
 }  // namespace kvt::cli

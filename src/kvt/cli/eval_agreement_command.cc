@@ -34,10 +34,7 @@ using Prompts = std::vector<std::vector<Token>>;
 
 // Prompts of the user's file as they stand, or pieces of the shipped text.
 Result<Prompts> load(const Options & o, const ModelRunner & model, AgreementOptions & run) {
-    std::string path = o.prompts;
-    if (path.empty()) {
-        KVT_TRY(path, shipped_data(kDefaultText));
-    }
+    KVT_TRY(const std::string path, given_or_shipped(o.prompts, kDefaultText));
     KVT_TRY(run.data_sha256, sha256_file(path));
     run.data_name = file_name(path);
     if (o.prompts.empty()) {

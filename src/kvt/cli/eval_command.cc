@@ -60,10 +60,7 @@ Result<KldOptions> kld_options(const Options & o, const ModelInfo & model) {
 
 // The text to measure on, its name and hash into `k`.
 Result<std::string> load_text(const Options & o, KldOptions & k) {
-    std::string path = o.text;
-    if (path.empty()) {
-        KVT_TRY(path, shipped_data(kDefaultText));
-    }
+    KVT_TRY(const std::string path, given_or_shipped(o.text, kDefaultText));
     KVT_TRY(std::string text, read_file(path));
     if (text.empty()) return Error{fmt::format("the text {} is empty", path)};
     k.data_name   = file_name(path);

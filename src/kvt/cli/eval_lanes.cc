@@ -12,6 +12,7 @@
 #include "kvt/base/sha256.h"
 #include "kvt/cli/console.h"
 #include "kvt/harness/server_answerer.h"
+#include "kvt/plan/model_json.h"
 
 namespace kvt::cli {
 
@@ -39,7 +40,7 @@ Json common_header(const Task & task, const TaskPrompts & prompts, const ModelRu
     h["tool_version"] = tool_version();
     h["llama_cpp"]    = build_info::kLlamaVersion;
     if (model != nullptr) {
-        h["model"] = {{"name", model->info().name}, {"arch", model->info().arch}, {"file_sha256", model->info().file_sha256}};
+        h["model"]                = model_name_json(model->info());
         const std::string form    = o.chat_template.empty() ? model->chat_template() : o.chat_template;
         h["chat_template_sha256"] = form.empty() ? Json() : Json(sha256_hex(form));
     }
@@ -101,15 +102,15 @@ Result<std::vector<TaskRecord>> run_plans(const Task & task, const TaskPrompts &
     for (const Lane & lane : lanes) {
         const bool       weigh = o.run.answers.mode == AnswerMode::likelihood;
         GeneratorOptions go;
-        go.plan        = lane.plan;
-        go.n_slots     = weigh ? 2 : o.n_slots;
-        go.n_ctx       = n_ctx;
-        go.n_batch     = o.n_batch;
-        go.n_ubatch    = o.n_ubatch;
-        go.n_threads   = o.n_threads;
-        go.shared      = prompts.shared;
-        Json header    = common_header(task, prompts, &model, o);
-        header["plan"] = plan_header(lane.name, lane.plan ? *lane.plan : uniform_plan(model.info(), Mode::custom, 16, 16), n_ctx);
+        go.plan                   = lane.plan;
+        go.n_slots                = weigh ? 2 : o.n_slots;
+        go.n_ctx                  = n_ctx;
+        go.n_batch                = o.n_batch;
+        go.n_ubatch               = o.n_ubatch;
+        go.n_threads              = o.n_threads;
+        go.shared                 = prompts.shared;
+        Json header               = common_header(task, prompts, &model, o);
+        header["plan"]            = plan_header(lane.name, lane.plan ? *lane.plan : f16_plan(model.info()), n_ctx);
         header["plan"]["stock"]   = !lane.plan.has_value();
         header["n_ctx"]           = n_ctx;
         header["n_batch"]         = o.n_batch;
@@ -120,7 +121,7 @@ Result<std::vector<TaskRecord>> run_plans(const Task & task, const TaskPrompts &
         const std::string path    = o.out + "/" + record_name(task.header(), lane.name, sha);
         auto              record  = run_task(
                           task, prompts, o.run, header, path, [&] { return engine_answerer(model, go); }, progress);
-        if (!record.ok()) return interrupted() ? record.error() : Error{fmt::format("{}: {}", lane.name, record.error().message)};
+        if (!record.ok()) return error_in(lane.name, record.error());
         records.push_back(std::move(*record));
     }
     return records;

@@ -42,11 +42,6 @@ public:
         return runner_.get();
     }
 
-    Result<Prompt> render(const TaskItem & item) {
-        KVT_TRY(const ModelRunner * runner, get());
-        return render_prompt(*runner, item, o_.lanes.chat_template);
-    }
-
 private:
     const Options &              o_;
     std::unique_ptr<ModelRunner> runner_;
@@ -113,7 +108,7 @@ Result<int> eval_task(Options o) {
     Render           render = [](const TaskItem & item) -> Result<Prompt> { return turns_prompt(item); };
     if (!o.model.empty()) {
         KVT_TRY(runner, model.get());
-        render = [&model](const TaskItem & item) { return model.render(item); };
+        render = [&](const TaskItem & item) { return render_prompt(*runner, item, o.lanes.chat_template); };
     }
     KVT_TRY(const TaskPrompts prompts, load_items(*task, render, progress));
     KVT_TRY(const auto records, run_lanes(*task, prompts, runner, o.lanes, progress));

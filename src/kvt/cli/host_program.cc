@@ -164,7 +164,7 @@ Result<HostLaunch> prepare_launch(const HostRequest & request) {
     HostLaunch launch;
     KVT_TRY(launch.program, find_program(request));
     KVT_CHECK_OK(check_version(launch.program));
-    KVT_TRY(const std::string plugin, request.plugin.empty() ? find_plugin() : Result<std::string>(request.plugin));
+    KVT_TRY(const std::string plugin, find_plugin(request.plugin));
 
     launch.plan_line    = chosen.line;
     launch.environment  = {{"GGML_BACKEND_PATH", fs::absolute(plugin).string()}, {"KVT_PLAN", chosen.value}};

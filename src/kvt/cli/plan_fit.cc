@@ -15,7 +15,6 @@ namespace kvt::cli {
 
 namespace {
 
-constexpr int64_t kCellStep = 256;      // llama.cpp's rounding of a sequence's cells
 constexpr int64_t kMaxCells = 1 << 24;  // of one sequence; no model was trained for more
 
 constexpr const char * kUniform[] = {"kivi:KV8",     "per-token:KV8", "rotated:KV8", "rotated:KV6",  "kivi:K8V4", "rotated:KV5",
@@ -28,7 +27,7 @@ using SizeFn = std::function<uint64_t(int64_t cells)>;
 int64_t largest_cells(const SizeFn & size, uint64_t memory) {
     int64_t fits = 0, too_many = kMaxCells / kCellStep + 1;  // in steps
     while (too_many - fits > 1) {
-        const int64_t middle                                   = fits + (too_many - fits) / 2;
+        const int64_t middle                               = fits + (too_many - fits) / 2;
         (size(middle * kCellStep) <= memory ? fits : too_many) = middle;
     }
     return fits * kCellStep;

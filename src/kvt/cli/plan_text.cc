@@ -4,6 +4,7 @@
 
 #include "kvt/cli/console.h"
 #include "kvt/cli/table.h"
+#include "kvt/plan/model_json.h"
 
 namespace kvt::cli {
 
@@ -30,7 +31,7 @@ std::string measured_text(const Measured & m) {
 }  // namespace
 
 uint64_t cells_per_sequence(const ContextShape & shape) {
-    const auto     padded = [](uint64_t n) { return (n + 255) / 256 * 256; };
+    const auto     padded = [](uint64_t n) { return (n + kCellStep - 1) / kCellStep * kCellStep; };
     const uint64_t total  = padded(static_cast<uint64_t>(shape.n_ctx));
     return padded(total / static_cast<uint64_t>(shape.n_seq));
 }
@@ -71,20 +72,12 @@ std::string plan_text(const PrecisionPlan & plan, const ContextShape & shape) {
 }
 
 nlohmann::ordered_json plan_json(const PrecisionPlan & plan, const ContextShape & shape) {
-    const ModelInfo &      m     = plan.model;
     const uint64_t         cells = cells_per_sequence(shape);
     const CacheSize        size  = plan_size(plan, cells, static_cast<uint64_t>(shape.n_seq));
     nlohmann::ordered_json out{
         {"schema", "kvtuner.plan_show"},
         {"schema_version", 1},
-        {"model",
-         {{"name", m.name},
-          {"arch", m.arch},
-          {"file_sha256", m.file_sha256},
-          {"n_layer", m.n_layer},
-          {"n_kv_heads", m.n_kv_heads},
-          {"head_dim_k", m.head_dim_k},
-          {"head_dim_v", m.head_dim_v}}},
+        {"model", model_json(plan.model)},
         {"mode", mode_name(plan.mode)},
         {"payload_bits", payload_bits(plan)},
         {"effective_bits", size.effective_bits},

@@ -18,7 +18,9 @@ struct ContextShape {
     int n_seq = 1;
 };
 
-// Cells of one sequence as llama.cpp v0.5.0 allocates them: n_ctx rounded up to 256, divided by n_seq, rounded up again.
+inline constexpr int64_t kCellStep = 256;  // llama.cpp's rounding of a sequence's cells
+
+// Cells of one sequence as llama.cpp v0.5.0 allocates them: n_ctx rounded up to kCellStep, divided by n_seq, rounded up again.
 uint64_t cells_per_sequence(const ContextShape & shape);
 
 std::string            plan_text(const PrecisionPlan & plan, const ContextShape & shape);

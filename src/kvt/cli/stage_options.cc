@@ -20,10 +20,7 @@ constexpr const char * kDefaultSearch  = "wikitext2/wiki.valid.head.raw";
 constexpr const char * kDefaultCheck   = "wikitext2/wiki.test.head.raw";
 
 Result<ScoringText> scoring_text(const std::string & given, const char * shipped, int n_ctx, int chunks, int threads) {
-    std::string path = given;
-    if (path.empty()) {
-        KVT_TRY(path, shipped_data(shipped));
-    }
+    KVT_TRY(const std::string path, given_or_shipped(given, shipped));
     ScoringText text;
     KVT_TRY(text.text, read_file(path));
     if (text.text.empty()) return Error{fmt::format("the text {} is empty", path)};
@@ -64,7 +61,7 @@ SearchOptions StageOptions::search() const {
 
 void model_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
     app->add_option("-m,--model", o->model, "GGUF model")->required();
-    app->add_option("-t,--threads", o->threads, "Threads; 0: one per core")->check(CLI::Range(0, 4096))->capture_default_str();
+    threads_option(*app, o->threads);
     plugin_option(*app, o->plugin);
 }
 
@@ -166,10 +163,7 @@ Result<CalibrateStage> calibrate_inputs(const StageOptions & o) {
 
 Result<ProfileStage> profile_inputs(const StageOptions & o) {
     ProfileStage stage;
-    std::string  path = o.prompts_file;
-    if (path.empty()) {
-        KVT_TRY(path, shipped_data(kDefaultPrompts));
-    }
+    KVT_TRY(const std::string path, given_or_shipped(o.prompts_file, kDefaultPrompts));
     KVT_TRY(stage.prompts, load_prompts(path, o.n_prompts));
     KVT_TRY(stage.options.mode, o.quantization_mode());
     stage.options.n_generate = o.n_generate;

@@ -27,13 +27,14 @@ std::string with_error(const std::string & name, const Json & s) {
 }
 
 // One line, whatever the answer holds.
-std::string short_answer(const ItemLine & line) {
-    std::string text = line.error.empty() ? line.extracted : "error: " + line.error;
+std::string one_line(std::string text) {
     for (char & c : text) {
         if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) c = ' ';
     }
     return text.size() <= 40 ? text : text.substr(0, 37) + "...";
 }
+
+std::string short_answer(const ItemLine & line) { return one_line(line.error.empty() ? line.extracted : "error: " + line.error); }
 
 std::string difference_text(const ScoreDifference & d) {
     const PairedScore & p    = d.paired;
@@ -70,10 +71,8 @@ std::string flips_text(const RunComparison & c) {
                  {"verdict", Align::left}});
     for (size_t i = 0; i < std::min(c.flips.size(), kFlipsShown); ++i) {
         const Flip & f = c.flips[i];
-        ItemLine     gold;
-        gold.extracted = f.first->gold;
         table.row({f.first->sample == 0 ? f.first->item : fmt::format("{} sample {}", f.first->item, f.first->sample),
-                   short_answer(gold), short_answer(*f.first), short_answer(*f.second),
+                   one_line(f.first->gold), short_answer(*f.first), short_answer(*f.second),
                    f.first_score > f.second_score ? "lost" : "won"});
     }
     std::string out = fmt::format("  {} answers changed their verdict:\n", c.flips.size()) + table.text(4);

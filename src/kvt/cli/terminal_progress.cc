@@ -1,13 +1,13 @@
 #include "kvt/cli/terminal_progress.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
+#include "kvt/base/stopwatch.h"
 #include "kvt/cli/console.h"
 
 namespace kvt::cli {
@@ -17,8 +17,6 @@ namespace {
 constexpr double kRedrawSeconds = 0.1;
 constexpr double kLineSeconds   = 10;
 constexpr int    kBarCells      = 20;
-
-double monotonic_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 size_t terminal_columns(std::FILE * stream) {
     winsize size{};
@@ -31,7 +29,7 @@ size_t terminal_columns(std::FILE * stream) {
 TerminalProgress::TerminalProgress(std::FILE * out, Mode mode, Clock clock)
     : out_(out),
       bar_(mode == Mode::bar || (mode == Mode::detect && is_terminal(out))),
-      clock_(clock ? std::move(clock) : monotonic_seconds) {}
+      clock_(clock ? std::move(clock) : seconds_now) {}
 
 TerminalProgress::~TerminalProgress() {
     if (running_ && bar_) clear_line();  // an error message follows on a clean line

@@ -149,7 +149,7 @@ Result<int> run_tune(const StageOptions & o) {
         print_json(j);
         return 0;
     }
-    KVT_TRY(const std::string plugin, o.plugin.empty() ? find_plugin() : Result<std::string>(o.plugin));
+    KVT_TRY(const std::string plugin, find_plugin(o.plugin));
     fmt::print("{}\nWritten to {} in {}.\n\n{}", summary, files.plan, duration_text(watch.seconds()),
                next_steps(o.model, files.plan, plugin));
     return 0;

@@ -134,7 +134,7 @@ Result<KldRecord> evaluate(ModelRunner & runner, const Chunks & chunks, KlBaseFi
         }
         if (!options.plans.empty()) {
             map.fk = lanes.size();
-            KVT_CHECK_OK(comparison.add_lane("floor Fk", uniform_plan(runner.info(), Mode::custom, 16, 16), options.n_ubatch));
+            KVT_CHECK_OK(comparison.add_lane("floor Fk", f16_plan(runner.info()), options.n_ubatch));
         }
     }
     if (lanes.empty() || (map.f0 == 0 && map.f1 == kNoLane)) return Error{"nothing to measure: no plan given"};

@@ -1,7 +1,9 @@
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/json_text.h"
 #include "kvt/base/optional_json.h"
 #include "kvt/eval/kld.h"
+#include "kvt/plan/model_json.h"
 
 namespace kvt {
 
@@ -66,13 +68,7 @@ Json to_json(const FloorResult & f) {
 
 std::string write_record(const KldRecord & r) {
     Json j{{"schema", "kvtuner.eval.kld"}, {"schema_version", 1}, {"tool_version", r.tool_version}};
-    j["model"]    = {{"name", r.model.name},
-                     {"arch", r.model.arch},
-                     {"file_sha256", r.model.file_sha256},
-                     {"n_layer", r.model.n_layer},
-                     {"n_kv_heads", r.model.n_kv_heads},
-                     {"head_dim_k", r.model.head_dim_k},
-                     {"head_dim_v", r.model.head_dim_v}};
+    j["model"]    = model_json(r.model);
     j["data"]     = {{"name", r.data_name}, {"sha256", r.data_sha256}, {"base_file", text_or_null(r.base_file)}};
     j["settings"] = {{"n_ctx", r.n_ctx},
                      {"n_chunks", r.n_chunks},
@@ -92,7 +88,7 @@ std::string write_record(const KldRecord & r) {
     j["floors"] = Json::array();
     for (const FloorResult & f : r.floors) j["floors"].push_back(to_json(f));
     j["warnings"] = r.warnings;
-    return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    return json_text(j, 2) + "\n";
 }
 
 }  // namespace kvt

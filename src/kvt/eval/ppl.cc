@@ -6,8 +6,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/json_text.h"
 #include "kvt/base/optional_json.h"
 #include "kvt/eval/log_softmax.h"
+#include "kvt/plan/model_json.h"
 
 namespace kvt {
 
@@ -82,7 +84,7 @@ Result<PplRecord> evaluate_ppl(ModelRunner & runner, std::span<const Token> toke
         row.name = named != nullptr ? named->name : "f16 (stock)";
         progress.note(row.name);
         auto scores = token_nll(runner, chunks, named != nullptr ? std::optional(named->plan) : std::nullopt, options, progress);
-        if (!scores.ok()) return interrupted() ? scores.error() : Error{fmt::format("{}: {}", row.name, scores.error().message)};
+        if (!scores.ok()) return error_in(row.name, scores.error());
         KVT_TRY(const KldStats stats, kld_stats(*scores, draws));
         row.ppl = stats.ppl_cand;
         if (named != nullptr) {
@@ -98,7 +100,7 @@ Result<PplRecord> evaluate_ppl(ModelRunner & runner, std::span<const Token> toke
 std::string write_record(const PplRecord & r) {
     using Json = nlohmann::ordered_json;
     Json j{{"schema", "kvtuner.eval.ppl"}, {"schema_version", 1}, {"tool_version", r.tool_version}};
-    j["model"]    = {{"name", r.model.name}, {"arch", r.model.arch}, {"file_sha256", r.model.file_sha256}};
+    j["model"]    = model_name_json(r.model);
     j["data"]     = {{"name", r.data_name}, {"sha256", r.data_sha256}};
     j["settings"] = {{"n_ctx", r.n_ctx},         {"n_chunks", r.n_chunks},
                      {"n_batch", r.n_batch},     {"n_ubatch", r.n_ubatch},
@@ -117,7 +119,7 @@ std::string write_record(const PplRecord & r) {
         j["rows"].push_back(std::move(one));
     }
     j["warnings"] = r.warnings;
-    return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    return json_text(j, 2) + "\n";
 }
 
 }  // namespace kvt

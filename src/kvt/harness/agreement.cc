@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/json_text.h"
 #include "kvt/base/optional_json.h"
 #include "kvt/base/sha256.h"
 #include "kvt/harness/generator.h"
 #include "kvt/harness/score_stats.h"
+#include "kvt/plan/model_json.h"
 
 namespace kvt {
 
@@ -108,12 +110,12 @@ Result<AgreementRecord> measure_agreement(ModelRunner & runner, const std::vecto
 
     AgreementRecord record;
     progress.note("floor");
-    KVT_TRY(const auto floor, measurement.answers(uniform_plan(runner.info(), Mode::custom, 16, 16), &reference));
+    KVT_TRY(const auto floor, measurement.answers(f16_plan(runner.info()), &reference));
     record.rows.push_back(measurement.row("f16 (plugin)", reference, floor));
     for (const NamedPlan & p : options.plans) {
         progress.note(p.name);
         auto answers = measurement.answers(p.plan, &reference);
-        if (!answers.ok()) return interrupted() ? answers.error() : Error{fmt::format("{}: {}", p.name, answers.error().message)};
+        if (!answers.ok()) return error_in(p.name, answers.error());
         AgreementRow row   = measurement.row(p.name, reference, *answers);
         row.plan_sha256    = sha256_hex(write_plan(p.plan));
         row.payload_bits   = payload_bits(p.plan);
@@ -158,7 +160,7 @@ Result<std::vector<Tokens>> cut_prompts(const ModelRunner & runner, std::span<co
 std::string write_record(const AgreementRecord & r) {
     using Json = nlohmann::ordered_json;
     Json j{{"schema", "kvtuner.eval.agreement"}, {"schema_version", 1}, {"tool_version", r.tool_version}};
-    j["model"]    = {{"name", r.model.name}, {"arch", r.model.arch}, {"file_sha256", r.model.file_sha256}};
+    j["model"]    = model_name_json(r.model);
     j["data"]     = {{"name", r.data_name}, {"sha256", r.data_sha256}, {"prompts_sha256", r.prompts_sha256}};
     j["settings"] = {{"n_prompts", r.n_prompts}, {"n_tokens", r.n_tokens},  {"n_ctx", r.n_ctx},
                      {"n_slots", r.n_slots},     {"n_batch", r.n_batch},    {"n_ubatch", r.n_ubatch},
@@ -177,7 +179,7 @@ std::string write_record(const AgreementRecord & r) {
         j["plans"].push_back(std::move(one));
     }
     j["warnings"] = r.warnings;
-    return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    return json_text(j, 2) + "\n";
 }
 
 }  // namespace kvt

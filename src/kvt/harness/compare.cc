@@ -53,11 +53,9 @@ Status check_lines(const TaskRecord & a, const TaskRecord & b) {
     return ok_status();
 }
 
-double headline(const ItemLine & line, const std::string & name) {
-    for (const auto & [n, value] : line.scores) {
-        if (n == name) return value;
-    }
-    return 0;
+double score_or_0(const ItemLine & line, const std::string & name) {
+    const double * score = find_score(line, name);
+    return score == nullptr ? 0 : *score;
 }
 
 Json to_json(const Flip & f) {
@@ -125,7 +123,7 @@ Result<RunComparison> compare_records(const TaskRecord & first, const TaskRecord
             c.n_same_text += line.response == other.response ? 1 : 0;
         }
         if (names.empty() || names[0] == kLogLikelihood) continue;
-        const double a = headline(line, names[0]), b = headline(other, names[0]);
+        const double a = score_or_0(line, names[0]), b = score_or_0(other, names[0]);
         if (a != b) c.flips.push_back({&line, &other, a, b});
     }
     return c;

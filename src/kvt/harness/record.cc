@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/base/json_text.h"
 #include "kvt/base/optional_json.h"
 
 namespace kvt {
@@ -39,7 +40,7 @@ std::string write_line(const ItemLine & line) {
     j["error"]           = line.error;
     j["prefill_seconds"] = line.prefill_seconds;
     j["decode_seconds"]  = line.decode_seconds;
-    return j.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    return json_text(j) + "\n";
 }
 
 Result<ItemLine> read_line(const Json & value) {
@@ -125,7 +126,7 @@ Result<Parsed> parse(const std::string & path, const std::string & text) {
 }
 
 std::string short_text(const Json & value) {
-    const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+    const std::string text = json_text(value, -1, JsonChars::ascii);
     return text.size() <= 60 ? text : text.substr(0, 57) + "...";
 }
 
@@ -142,7 +143,9 @@ std::string difference(const Json & old, const Json & now) {
     return {};
 }
 
-Error system_error(const std::string & path) { return Error{fmt::format("cannot write \"{}\": {}", path, std::strerror(errno))}; }
+Error cannot_write(const std::string & path, int error) {
+    return Error{fmt::format("cannot write \"{}\": {}", path, std::strerror(error))};
+}
 
 }  // namespace
 
@@ -155,8 +158,8 @@ Result<TaskRecord> read_task_record(const std::string & path) {
 
 Result<RecordFile> RecordFile::open(const std::string & path, const Json & header) {
     KVT_TRY(FileLock lock, FileLock::take(path));
-    RecordFile file(std::move(lock), Descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)));
-    if (!file.fd_.open()) return system_error(path);
+    RecordFile file(std::move(lock), Descriptor(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)));
+    if (!file.fd_.open()) return cannot_write(path, errno);
     KVT_TRY(const std::string text, read_file(path));
     KVT_TRY(Parsed parsed, parse(path, text));
     const bool fresh = parsed.record.header.is_null();
@@ -171,7 +174,7 @@ Result<RecordFile> RecordFile::open(const std::string & path, const Json & heade
     file.end_    = static_cast<int64_t>(parsed.end);
     if (fresh) {
         file.record_.header    = header;
-        const std::string line = header.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+        const std::string line = json_text(header) + "\n";
         KVT_CHECK_OK(file.write_at_end(line));
         file.end_ = static_cast<int64_t>(line.size());
     }
@@ -179,15 +182,9 @@ Result<RecordFile> RecordFile::open(const std::string & path, const Json & heade
 }
 
 Status RecordFile::write_at_end(const std::string & text) {
-    if (::ftruncate(fd_.get(), end_) != 0) return system_error(record_.path);
-    size_t done = 0;
-    while (done < text.size()) {
-        const ssize_t n = ::pwrite(fd_.get(), text.data() + done, text.size() - done, end_ + static_cast<int64_t>(done));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return system_error(record_.path);
-        done += static_cast<size_t>(n);
-    }
-    if (::fsync(fd_.get()) != 0) return system_error(record_.path);
+    if (::ftruncate(fd_.get(), end_) != 0) return cannot_write(record_.path, errno);  // appending then begins at end_
+    if (const int error = write_all(fd_.get(), text)) return cannot_write(record_.path, error);
+    if (::fsync(fd_.get()) != 0) return cannot_write(record_.path, errno);
     return ok_status();
 }
 
@@ -201,7 +198,7 @@ Status RecordFile::append(ItemLine line) {
 }
 
 Status RecordFile::finish(const Json & summary) {
-    const std::string text = Json{{"summary", summary}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    const std::string text = json_text(Json{{"summary", summary}}) + "\n";
     KVT_CHECK_OK(write_at_end(text));
     record_.summary = summary;
     return ok_status();

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <httplib.h>
 
+#include "kvt/base/json_text.h"
 #include "kvt/base/progress.h"
 
 namespace kvt {
@@ -37,7 +38,7 @@ public:
     Result<ServerReply> send(const std::string & path, const Json & body) override {
         const auto give_up = Clock::now() + std::chrono::seconds(options_.retry_seconds);
         const auto target  = base_ + "/v1" + path;
-        const auto text    = body.is_null() ? "" : body.dump(-1, ' ', false, Json::error_handler_t::replace);
+        const auto text    = body.is_null() ? "" : json_text(body);
         double     pause   = 0.25;
         while (true) {
             if (interrupted() || stopped_) return Error{"interrupted"};

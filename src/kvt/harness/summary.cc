@@ -20,20 +20,30 @@ std::vector<std::string> score_names(std::span<const ItemLine> lines) {
     return names;
 }
 
+const double * find_score(const ItemLine & line, std::string_view name) {
+    const auto found = std::find_if(line.scores.begin(), line.scores.end(), [&](const auto & s) { return s.first == name; });
+    return found == line.scores.end() ? nullptr : &found->second;
+}
+
 std::vector<ItemValue> item_values(std::span<const ItemLine> lines, const std::string & name) {
+    std::vector<const ItemLine *> all;
+    for (const ItemLine & line : lines) all.push_back(&line);
+    return item_values(all, name);
+}
+
+std::vector<ItemValue> item_values(std::span<const ItemLine * const> lines, const std::string & name) {
     std::vector<ItemValue>        values;
     std::vector<int>              counts;
     std::map<std::string, size_t> places;
-    for (const ItemLine & line : lines) {
-        const auto found = std::find_if(line.scores.begin(), line.scores.end(), [&](const auto & s) { return s.first == name; });
-        const bool has   = found != line.scores.end();
-        if (!has && (line.error.empty() || name == kLogLikelihood)) continue;
-        const auto [place, is_new] = places.try_emplace(line.item, values.size());
+    for (const ItemLine * line : lines) {
+        const double * score = find_score(*line, name);
+        if (score == nullptr && (line->error.empty() || name == kLogLikelihood)) continue;
+        const auto [place, is_new] = places.try_emplace(line->item, values.size());
         if (is_new) {
-            values.push_back({line.item, 0});
+            values.push_back({line->item, 0});
             counts.push_back(0);
         }
-        values[place->second].value += has ? found->second : 0;
+        values[place->second].value += score != nullptr ? *score : 0;
         ++counts[place->second];
     }
     for (size_t i = 0; i < values.size(); ++i) values[i].value /= counts[i];
@@ -42,7 +52,8 @@ std::vector<ItemValue> item_values(std::span<const ItemLine> lines, const std::s
 
 namespace {
 
-MeanScore score_of(std::span<const ItemLine> lines, const std::string & name) {
+template <class Lines>
+MeanScore score_of(const Lines & lines, const std::string & name) {
     std::vector<double> plain;
     for (const ItemValue & v : item_values(lines, name)) plain.push_back(v.value);
     return mean_score(plain);
@@ -51,9 +62,9 @@ MeanScore score_of(std::span<const ItemLine> lines, const std::string & name) {
 }  // namespace
 
 RunSummary summarize(std::span<const ItemLine> lines) {
-    RunSummary                                                           s;
-    std::set<std::string>                                                items;
-    std::map<std::pair<std::string, std::string>, std::vector<ItemLine>> by_group;
+    RunSummary                                                                   s;
+    std::set<std::string>                                                        items;
+    std::map<std::pair<std::string, std::string>, std::vector<const ItemLine *>> by_group;
     for (const ItemLine & line : lines) {
         items.insert(line.item);
         ++s.n_answers;
@@ -63,7 +74,7 @@ RunSummary summarize(std::span<const ItemLine> lines) {
         s.n_unscored += line.scores.empty() && line.error.empty() ? 1 : 0;
         s.prompt_tokens += line.prompt_tokens;
         s.new_tokens += line.new_tokens;
-        for (const auto & [group, value] : line.groups) by_group[{group, value}].push_back(line);
+        for (const auto & [group, value] : line.groups) by_group[{group, value}].push_back(&line);
     }
     s.n_items        = static_cast<int>(items.size());
     const auto names = score_names(lines);

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kvt/harness/record.h"
@@ -34,6 +35,9 @@ struct RunSummary {
 // Names of the scores, the headline first.
 std::vector<std::string> score_names(std::span<const ItemLine> lines);
 
+// The score `name` of one answer; null if it has none.
+const double * find_score(const ItemLine & line, std::string_view name);
+
 // One value per item of score `name`, in order of first appearance: the mean over its samples. An error counts as 0 in a share
 // and not at all in a log-likelihood; answers that were not scored are left out.
 struct ItemValue {
@@ -41,6 +45,7 @@ struct ItemValue {
     double      value = 0;
 };
 std::vector<ItemValue> item_values(std::span<const ItemLine> lines, const std::string & name);
+std::vector<ItemValue> item_values(std::span<const ItemLine * const> lines, const std::string & name);
 
 RunSummary summarize(std::span<const ItemLine> lines);
 Json       to_json(const MeanScore & score);

@@ -155,6 +155,9 @@ Status check_formats(const LayerPlan & layer, const ModelInfo & model);
 // One pair for all n_layer layers. Provenance says method "uniform" and nothing else.
 PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits);
 
+// 16 bits everywhere: the plugin's kernels on an unpacked cache.
+PrecisionPlan f16_plan(const ModelInfo & model);
+
 // Names that the calibration gives its transforms: of keys for so many bits, of values for any.
 std::string key_transform_name(Rotation rotation, int bits);
 std::string value_transform_name();

@@ -5,8 +5,8 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "kvt/base/json_text.h"
 #include "kvt/plan/schema.h"
 
 namespace kvt {
@@ -14,9 +14,7 @@ namespace kvt {
 namespace {
 
 // ASCII only; bytes that are not UTF-8 become U+FFFD, so that the result is valid JSON whatever a model calls itself.
-std::string json_text(std::string_view text) {
-    return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-}
+std::string json_string(std::string_view text) { return json_text(text, -1, JsonChars::ascii); }
 
 // Shortest text that reads back as the same double; -0 becomes 0, since JSON readers take "-0" for the integer 0.
 std::string number(double value) { return fmt::format("{}", value + 0.0); }
@@ -45,20 +43,20 @@ std::string formats_text(const PrecisionPlan & plan) {
         formats.emplace(format_name(layer.v), layer.v);
     }
     std::vector<std::string> lines;
-    for (const auto & [name, f] : formats) lines.push_back(fmt::format("{}: {}", json_text(name), format_line(f)));
+    for (const auto & [name, f] : formats) lines.push_back(fmt::format("{}: {}", json_string(name), format_line(f)));
     return block(lines, '{', '}');
 }
 
 std::string transforms_text(const PrecisionPlan & plan) {
     std::vector<std::string> lines;
     for (const auto & [name, rotation] : plan.transforms)
-        lines.push_back(fmt::format(R"({}: {{"rotation": "{}"}})", json_text(name), schema::rotation_name(rotation)));
+        lines.push_back(fmt::format(R"({}: {{"rotation": "{}"}})", json_string(name), schema::rotation_name(rotation)));
     return block(lines, '{', '}');
 }
 
 std::string calibration_text(const PrecisionPlan & plan) {
     if (plan.calibration.file.empty()) return "null";
-    return fmt::format(R"({{"file": {}, "sha256": "{}", "positions": {}}})", json_text(plan.calibration.file),
+    return fmt::format(R"({{"file": {}, "sha256": "{}", "positions": {}}})", json_string(plan.calibration.file),
                        plan.calibration.sha256, plan.calibration.positions);
 }
 
@@ -67,8 +65,8 @@ std::string layers_text(const PrecisionPlan & plan) {
     std::vector<std::string> lines;
     for (const LayerPlan & layer : plan.layers) {
         std::string transforms;
-        if (!layer.k_transform.empty()) transforms += fmt::format(R"("k_transform": {}, )", json_text(layer.k_transform));
-        if (!layer.v_transform.empty()) transforms += fmt::format(R"("v_transform": {}, )", json_text(layer.v_transform));
+        if (!layer.k_transform.empty()) transforms += fmt::format(R"("k_transform": {}, )", json_string(layer.k_transform));
+        if (!layer.v_transform.empty()) transforms += fmt::format(R"("v_transform": {}, )", json_string(layer.v_transform));
         lines.push_back(fmt::format(
             R"({{"layer": {}, "kv": {}, "attn": "{}", "k": "{}", "v": "{}", {}"k_bytes": {}, "v_bytes": {}}})", layer.layer,
             layer.kv, schema::attention_name(layer.attn), format_name(layer.k), format_name(layer.v), transforms,
@@ -98,8 +96,8 @@ std::string measured_text(const PrecisionPlan & plan) {
         }
         lines.push_back(fmt::format(
             R"({{"metric": {}, "unit": {}, "value": {}, "floor": {},{} "n": {}, "baseline": {}, "data_sha256": "{}", "context": {}, "pass": {}, "prefill": {}, "joint": {}}})",
-            json_text(m.metric), json_text(m.unit), number(m.value), number(m.floor), interval, m.n, json_text(m.baseline),
-            m.data_sha256, m.context, json_text(m.pass), json_text(m.prefill), m.joint));
+            json_string(m.metric), json_string(m.unit), number(m.value), number(m.floor), interval, m.n, json_string(m.baseline),
+            m.data_sha256, m.context, json_string(m.pass), json_string(m.prefill), m.joint));
     }
     return block(lines, '[', ']');
 }
@@ -107,15 +105,16 @@ std::string measured_text(const PrecisionPlan & plan) {
 std::string provenance_text(const Provenance & p) {
     std::string inputs;
     for (const InputHash & input : p.inputs) {
-        inputs += fmt::format("{}\n      {{\"role\": {}, \"sha256\": \"{}\"}}", inputs.empty() ? "" : ",", json_text(input.role),
-                              input.sha256);
+        inputs += fmt::format("{}\n      {{\"role\": {}, \"sha256\": \"{}\"}}", inputs.empty() ? "" : ",",
+                              json_string(input.role), input.sha256);
     }
     if (!inputs.empty()) inputs += "\n    ";
     return fmt::format(R"({{
     "tool": "kvtuner", "tool_version": {}, "method": {}, "seed": {}, "objective": {}, "evaluations": {},
     "inputs": [{}]
   }})",
-                       json_text(p.tool_version), json_text(p.method), p.seed, json_text(p.objective), p.evaluations, inputs);
+                       json_string(p.tool_version), json_string(p.method), p.seed, json_string(p.objective), p.evaluations,
+                       inputs);
 }
 
 }  // namespace
@@ -143,7 +142,7 @@ std::string write_plan(const PrecisionPlan & plan) {
   "provenance": {}
 }}
 )",
-                       schema::kName, schema::kVersion, json_text(m.name), json_text(m.arch), m.file_sha256, m.n_layer,
+                       schema::kName, schema::kVersion, json_string(m.name), json_string(m.arch), m.file_sha256, m.n_layer,
                        m.n_kv_heads, m.head_dim_k, m.head_dim_v, mode_name(plan.mode), plan.kept.sink_tokens,
                        plan.kept.residual_tokens, formats_text(plan), transforms_text(plan), calibration_text(plan),
                        layers_text(plan), memory_text(plan), measured_text(plan), provenance_text(plan.provenance));

@@ -58,6 +58,8 @@ Status check_formats(const LayerPlan & layer, const ModelInfo & model) {
     return check_format(layer.v, Side::value, model.head_dim_v);
 }
 
+PrecisionPlan f16_plan(const ModelInfo & model) { return uniform_plan(model, Mode::custom, 16, 16); }
+
 PrecisionPlan uniform_plan(const ModelInfo & model, Mode mode, int k_bits, int v_bits) {
     PrecisionPlan plan     = plan_of(model, mode, std::vector<PairBits>(static_cast<size_t>(model.n_layer), {k_bits, v_bits}));
     plan.provenance.method = "uniform";

@@ -3,15 +3,15 @@
 #include <array>
 #include <utility>
 
+#include "kvt/base/json_text.h"
 #include "kvt/report/page_files.h"
 #include "kvt/report/report_data.h"
 
 namespace kvt {
 
 std::string script_json(const nlohmann::ordered_json & data) {
-    using Json = nlohmann::ordered_json;
     std::string out;
-    for (const char c : data.dump(-1, ' ', true, Json::error_handler_t::replace)) {
+    for (const char c : json_text(data, -1, JsonChars::ascii)) {
         switch (c) {  // these stand only inside strings, where an escape means the same
             case '<':
                 out += "\\u003c";

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "kvt/base/json_text.h"
+
 namespace kvt {
 
 namespace {
@@ -84,7 +86,7 @@ std::vector<std::string> commands_to_repeat(const Results & results) {
 }
 
 std::string clean_text(std::string_view text) {
-    const std::string valid = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+    const std::string valid = json_text(text);
     auto              clean = Json::parse(valid).get<std::string>();
     for (char & c : clean)
         if ((c >= 0 && c < ' ') || c == 127) c = ' ';

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstring>
 
@@ -17,7 +16,9 @@
 
 #include <fmt/format.h>
 
+#include "kvt/base/file_io.h"
 #include "kvt/base/progress.h"
+#include "kvt/base/stopwatch.h"
 
 namespace kvt {
 
@@ -31,8 +32,6 @@ constexpr int      kTickMs           = 100;  // how late an interrupt may be see
 constexpr double   kDrainSeconds     = 5;
 
 Error failed(const char * what) { return Error{fmt::format("sandbox: {} failed: {}", what, std::strerror(errno))}; }
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Descriptors as exec will leave them; everything that the child needs is prepared before the fork, since between fork and exec
 // only async-signal-safe calls are allowed in a process with threads.
@@ -121,11 +120,11 @@ public:
     }
 
     Result<ChildOutcome> until_end() {
-        deadline_ = now() + limits_.start_seconds;
+        deadline_ = seconds_now() + limits_.start_seconds;
         while (true) {
             if (interrupted()) return Error{"interrupted while a program ran in the sandbox"};
             if (!any_open()) return std::move(outcome_);
-            if (now() > deadline_) {
+            if (seconds_now() > deadline_) {
                 if (stopped_) return Error{"sandbox: a process of the program is still there after its end"};
                 if (!started_) return Error{fmt::format("sandbox: bwrap did not start within {} s", limits_.start_seconds)};
                 stop(ChildOutcome::End::time_limit);
@@ -149,20 +148,20 @@ private:
     void drain() {
         if (stopped_) return;
         stopped_  = true;
-        deadline_ = now() + kDrainSeconds;
+        deadline_ = seconds_now() + kDrainSeconds;
     }
 
     void wait() {
         pollfd fds[3];
         for (int i = 0; i < 3; ++i) fds[i] = {sources_[i].fd.get(), POLLIN, 0};  // poll() skips -1
-        const double left = std::max(0.0, deadline_ - now());
+        const double left = std::max(0.0, deadline_ - seconds_now());
         if (::poll(fds, 3, std::min(kTickMs, static_cast<int>(left * 1000) + 1)) <= 0) return;
         for (int i = 0; i < 3; ++i) {
             if (fds[i].revents != 0 && !sources_[i].take(limits_.output_bytes, i == 2)) ended(i);
         }
         if (!started_ && !outcome_.status.empty()) {
             started_  = true;
-            deadline_ = now() + limits_.wall_seconds;
+            deadline_ = seconds_now() + limits_.wall_seconds;
         }
         for (int i = 1; i < 3; ++i) {
             if (!stopped_ && sources_[i].seen > limits_.output_bytes) stop(ChildOutcome::End::output_limit);
@@ -202,10 +201,9 @@ Result<Descriptor> memory_file(const std::string & text) {
     if (fd < 0) return failed("memfd_create");
     Descriptor file = above_standard(fd);
     if (!file.open()) return failed("dup");
-    for (size_t at = 0; at < text.size();) {
-        const ssize_t n = ::write(file.get(), text.data() + at, text.size() - at);
-        if (n < 0 && errno != EINTR) return failed("writing a memory file");
-        if (n > 0) at += static_cast<size_t>(n);
+    if (const int error = write_all(file.get(), text)) {
+        errno = error;
+        return failed("writing a memory file");
     }
     if (::lseek(file.get(), 0, SEEK_SET) != 0) return failed("lseek");
     if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) return failed("sealing");

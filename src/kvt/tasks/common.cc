@@ -24,12 +24,14 @@ Result<TaskItem> ItemTask::item(int index) const {
     return make_item(static_cast<size_t>(index));
 }
 
-Verdict BasicTask::score(int index, std::string_view response) const {
-    if (index >= 0 && index < header_.n_items) return finished(grade(static_cast<size_t>(index), response), response);
+Verdict ItemTask::score(int index, std::string_view response) const {
+    if (index >= 0 && index < header_.n_items) return judge(static_cast<size_t>(index), response);
     Verdict verdict;
     verdict.error = no_item(header_, index);
     return verdict;
 }
+
+Verdict BasicTask::judge(size_t index, std::string_view response) const { return finished(grade(index, response), response); }
 
 Result<std::string> checked_variant(const TaskOptions & options, std::initializer_list<std::string_view> variants, Known known) {
     const std::string & name = options.name;
@@ -62,9 +64,14 @@ Result<std::vector<std::string>> data_files(const TaskOptions & options, std::in
     return paths;
 }
 
-int limited(size_t n_rows, int limit) {
-    const int n = static_cast<int>(n_rows);
-    return limit > 0 ? std::min(limit, n) : n;
+TaskHeader task_header(const TaskOptions & options, const std::string & variant, size_t n_rows, int new_tokens) {
+    const int  n = static_cast<int>(n_rows);
+    TaskHeader header;
+    header.name           = options.name;
+    header.variant        = variant;
+    header.n_items        = options.limit > 0 ? std::min(options.limit, n) : n;
+    header.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens : new_tokens;
+    return header;
 }
 
 std::string_view before_stops(std::string_view response, const std::vector<std::string> & stops) {

@@ -14,25 +14,28 @@ namespace kvt::tasks {
 
 // --- Interface ---
 
+// Items and verdicts with a checked index: error unless 0 <= index < n_items.
 class ItemTask : public Task {
 public:
     explicit ItemTask(TaskHeader header = {}) : header_(std::move(header)) {}
     const TaskHeader & header() const override { return header_; }
-    Result<TaskItem>   item(int index) const override;  // error unless 0 <= index < n_items
+    Result<TaskItem>   item(int index) const override;
+    Verdict            score(int index, std::string_view response) const override;
 
 protected:
-    virtual Result<TaskItem> make_item(size_t index) const = 0;
+    virtual Result<TaskItem> make_item(size_t index) const                        = 0;
+    virtual Verdict          judge(size_t index, std::string_view response) const = 0;
 
     TaskHeader header_;
 };
 
-// Verdicts on the text alone: checked index, finished().
+// Verdicts on the text alone, finished().
 class BasicTask : public ItemTask {
 public:
     using ItemTask::ItemTask;
-    Verdict score(int index, std::string_view response) const override;
 
 protected:
+    Verdict         judge(size_t index, std::string_view response) const override;
     virtual Verdict grade(size_t index, std::string_view response) const = 0;
 };
 
@@ -47,7 +50,9 @@ Result<std::string> checked_variant(const TaskOptions & options, std::initialize
 // Errors: more files than places, a shipped file that is not there.
 Result<std::vector<std::string>> data_files(const TaskOptions & options, std::initializer_list<std::string_view> shipped);
 
-int limited(size_t n_rows, int limit);  // rows that a run takes: the first `limit`, 0 all
+// Name, variant, the number of items (the first options.limit of `n_rows`, 0 all) and of new tokens (the user's, else
+// `new_tokens`).
+TaskHeader task_header(const TaskOptions & options, const std::string & variant, size_t n_rows, int new_tokens);
 
 // Text before the first of the stop strings.
 std::string_view before_stops(std::string_view response, const std::vector<std::string> & stops);

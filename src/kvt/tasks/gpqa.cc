@@ -156,15 +156,13 @@ Result<std::unique_ptr<Task>> open_gpqa(const TaskOptions & options) {
     if (options.data.empty()) return Error{kHint};
     if (options.data.size() > 1) return Error{fmt::format("gpqa: {} data files were given, it reads one", options.data.size())};
     KVT_TRY(const std::string bytes, read_file(options.data[0]));
-    TaskHeader header;
-    KVT_TRY(auto questions, questions_of(options.data[0], bytes, options.seed, header.warnings));
-    header.name           = options.name;
-    header.variant        = variant;
-    header.data_name      = file_name(options.data[0]);
-    header.data_sha256    = sha256_hex(bytes);
-    header.n_items        = limited(questions.size(), options.limit);
-    header.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens : kNewTokens;
-    header.private_text   = true;
+    std::vector<std::string> warnings;
+    KVT_TRY(auto questions, questions_of(options.data[0], bytes, options.seed, warnings));
+    TaskHeader header   = task_header(options, variant, questions.size(), kNewTokens);
+    header.data_name    = file_name(options.data[0]);
+    header.data_sha256  = sha256_hex(bytes);
+    header.private_text = true;
+    header.warnings     = std::move(warnings);
     return std::unique_ptr<Task>(new Gpqa(std::move(header), std::move(questions)));
 }
 

@@ -117,17 +117,11 @@ Result<std::unique_ptr<Task>> open_gsm8k(const TaskOptions & options) {
     KVT_TRY(const JsonlFile file, load_jsonl(paths[0]));
     KVT_TRY(auto problems, problems_of(file));
 
-    TaskHeader header;
-    header.name           = options.name;
-    header.variant        = variant;
-    header.data_name      = file_name(file.path);
-    header.data_sha256    = file.sha256;
-    header.n_items        = limited(problems.size(), options.limit);
-    header.shots          = n_shots;
-    header.stops          = stops_of(variant);
-    header.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens
-                            : variant == "reasoning"   ? kReasoningNewTokens
-                                                       : kNewTokens;
+    TaskHeader header = task_header(options, variant, problems.size(), variant == "reasoning" ? kReasoningNewTokens : kNewTokens);
+    header.data_name  = file_name(file.path);
+    header.data_sha256 = file.sha256;
+    header.shots       = n_shots;
+    header.stops       = stops_of(variant);
 
     std::vector<Problem> shots;
     if (n_shots > 0) {

@@ -82,9 +82,9 @@ protected:
         verdict.extracted = std::string(answer.text);
         std::string text  = without(without(without(answer.text, " "), "$"), ",");
         if (text.ends_with('.')) text.pop_back();
-        const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
         const auto number = [](const std::string & t) { return t.substr(std::min(t.find_first_not_of('0'), t.size() - 1)); };
-        verdict.scores[0].second = digits ? (number(text) == number(gold) ? 1 : 0) : (is_equiv(gold, answer.text) ? 1 : 0);
+        verdict.scores[0].second =
+            is_number(text) ? (number(text) == number(gold) ? 1 : 0) : (is_equiv(gold, answer.text) ? 1 : 0);
         return verdict;
     }
 };
@@ -98,13 +98,9 @@ Result<Problem> problem_of(const JsonRow & row, const char * id_field) {
 }
 
 TaskHeader header_of(const TaskOptions & options, const std::string & variant, const JsonlFile & file) {
-    TaskHeader header;
-    header.name           = options.name;
-    header.variant        = variant;
-    header.data_name      = file_name(file.path);
-    header.data_sha256    = file.sha256;
-    header.n_items        = limited(file.rows.size(), options.limit);
-    header.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens : kReasoningNewTokens;
+    TaskHeader header  = task_header(options, variant, file.rows.size(), kReasoningNewTokens);
+    header.data_name   = file_name(file.path);
+    header.data_sha256 = file.sha256;
     if (variant == "base") header.stops = {"Problem:"};
     return header;
 }
@@ -137,8 +133,8 @@ Result<std::unique_ptr<Task>> open_aime(const TaskOptions & options) {
     std::vector<Problem> problems;
     for (const JsonRow & row : file.rows) {
         KVT_TRY(Problem p, problem_of(row, "id"));
-        const bool digits = !p.answer.empty() && p.answer.find_first_not_of("0123456789") == std::string::npos;
-        if (!digits || p.answer.size() > 3) return row.error("the field \"answer\" is not a whole number from 0 to 999");
+        if (!is_number(p.answer) || p.answer.size() > 3)
+            return row.error("the field \"answer\" is not a whole number from 0 to 999");
         problems.push_back(std::move(p));
     }
     return std::unique_ptr<Task>(new Aime(header_of(options, variant, file), std::move(problems)));

@@ -13,6 +13,8 @@ constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 constexpr bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
+bool is_number(std::string_view text);  // one digit or more, and nothing else
+
 std::string_view trimmed(std::string_view text);  // without ASCII white space at both ends
 std::string      lower_ascii(std::string_view text);
 

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kvt/base/json_text.h"
+#include "kvt/plan/model_json.h"
 #include "kvt/tuner/records.h"
 
 namespace kvt {
@@ -17,13 +19,7 @@ Json head(const char * kind, const ModelInfo & m, Mode mode, const std::string &
     Json j;
     j["schema"]         = std::string("kvtuner.") + kind;
     j["schema_version"] = version;
-    j["model"]          = {{"name", m.name},
-                           {"arch", m.arch},
-                           {"file_sha256", m.file_sha256},
-                           {"n_layer", m.n_layer},
-                           {"n_kv_heads", m.n_kv_heads},
-                           {"head_dim_k", m.head_dim_k},
-                           {"head_dim_v", m.head_dim_v}};
+    j["model"]          = model_json(m);
     j["mode"]           = mode_name(mode);
     j["inputs_sha256"]  = inputs;
     return j;
@@ -47,8 +43,7 @@ Json groups_json(const std::vector<LayerGroup> & groups) {
     return j;
 }
 
-// ASCII only; bytes of a model's name that are not UTF-8 become U+FFFD instead of an exception.
-std::string text_of(const Json & j) { return j.dump(1, ' ', true, Json::error_handler_t::replace) + "\n"; }
+std::string text_of(const Json & j) { return json_text(j, 1, JsonChars::ascii) + "\n"; }
 
 }  // namespace
 

@@ -5,7 +5,7 @@ SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "
 UINT32, FLOAT32, BOOL, STRING, ARRAY = 4, 6, 7, 8, 9
 
 
-class _Reader:
+class Reader:
     def __init__(self, data):
         self.data, self.at = data, 0
 
@@ -32,15 +32,31 @@ class _Reader:
             self.scalar(SCALARS[kind])
         return self.data[start:self.at]
 
+    def head(self):
+        """Skips all before the descriptions of the tensors. Returns magic, version, the number of tensors, {key: (kind, bytes of its value)}."""
+        magic, version, n_tensors, n_pairs = self.scalar("I"), self.scalar("I"), self.scalar("Q"), self.scalar("Q")
+        pairs = {}
+        for _ in range(n_pairs):
+            key = self.string().decode()
+            kind = self.scalar("I")
+            pairs[key] = kind, self.value(kind)
+        return magic, version, n_tensors, pairs
 
-def _string(text):
+    def tensor(self):
+        """Skips the description of a tensor. Returns name, shape, kind, offset."""
+        name = self.string().decode()
+        shape = [self.scalar("Q") for _ in range(self.scalar("I"))]
+        return name, shape, self.scalar("I"), self.scalar("Q")
+
+
+def string(text):
     return struct.pack("<Q", len(text)) + text
 
 
-def _encode(value):
+def encode(value):
     """(kind, bytes) of a Python value: bool, int, float, str, or a list of one of them."""
     if isinstance(value, list):
-        kinds = [_encode(item) for item in value]
+        kinds = [encode(item) for item in value]
         return ARRAY, struct.pack("<IQ", kinds[0][0], len(value)) + b"".join(item for _, item in kinds)
     if isinstance(value, bool):
         return BOOL, struct.pack("<?", value)
@@ -48,7 +64,7 @@ def _encode(value):
         return UINT32, struct.pack("<I", value)
     if isinstance(value, float):
         return FLOAT32, struct.pack("<f", value)
-    return STRING, _string(value.encode())
+    return STRING, string(value.encode())
 
 
 def change_architecture(source, target, architecture, changes, vectors=()):
@@ -56,31 +72,23 @@ def change_architecture(source, target, architecture, changes, vectors=()):
     and a list of floats, become more tensors."""
     with open(source, "rb") as f:
         data = f.read()
-    r = _Reader(data)
-    magic, version, n_tensors, n_pairs = r.scalar("I"), r.scalar("I"), r.scalar("Q"), r.scalar("Q")
-    pairs = {}
-    for _ in range(n_pairs):
-        key = r.string().decode()
-        kind = r.scalar("I")
-        pairs[key.replace("llama.", architecture + ".") if key.startswith("llama.") else key] = (kind, r.value(kind))
+    r = Reader(data)
+    magic, version, n_tensors, found = r.head()
+    pairs = {key.replace("llama.", architecture + ".") if key.startswith("llama.") else key: value for key, value in found.items()}
     alignment = struct.unpack("<I", pairs["general.alignment"][1])[0] if "general.alignment" in pairs else 32
     infos = r.at
     for _ in range(n_tensors):
-        r.string()
-        for _ in range(r.scalar("I")):
-            r.scalar("Q")
-        r.scalar("I")
-        r.scalar("Q")
+        r.tensor()
     tensors, weights = data[infos:r.at], data[(r.at + alignment - 1) // alignment * alignment:]
     for name, values in vectors:
         weights += b"\0" * (-len(weights) % alignment)
-        tensors += _string(name.encode()) + struct.pack("<IQIQ", 1, len(values), 0, len(weights))  # one dimension, f32
+        tensors += string(name.encode()) + struct.pack("<IQIQ", 1, len(values), 0, len(weights))  # one dimension, f32
         weights += struct.pack(f"<{len(values)}f", *values)
-    pairs["general.architecture"] = _encode(architecture)
-    pairs.update({f"{architecture}.{key}": _encode(value) for key, value in changes.items()})
+    pairs["general.architecture"] = encode(architecture)
+    pairs.update({f"{architecture}.{key}": encode(value) for key, value in changes.items()})
     head = struct.pack("<IIQQ", magic, version, n_tensors + len(vectors), len(pairs))
     for key, (kind, value) in pairs.items():
-        head += _string(key.encode()) + struct.pack("<I", kind) + value
+        head += string(key.encode()) + struct.pack("<I", kind) + value
     head += tensors
     with open(target, "wb") as f:
         f.write(head + b"\0" * (-len(head) % alignment) + weights)
@@ -90,17 +98,9 @@ def scale_rows(source, target, factors):
     """`factors` {name of a 2-d f32 tensor: {row: factor}}."""
     with open(source, "rb") as f:
         data = bytearray(f.read())
-    r = _Reader(bytes(data))
-    r.scalar("I"), r.scalar("I")
-    n_tensors, n_pairs = r.scalar("Q"), r.scalar("Q")
-    for _ in range(n_pairs):
-        r.string()
-        r.value(r.scalar("I"))
-    tensors = {}
-    for _ in range(n_tensors):
-        name = r.string().decode()
-        shape = [r.scalar("Q") for _ in range(r.scalar("I"))]
-        tensors[name] = shape, r.scalar("I"), r.scalar("Q")
+    r = Reader(bytes(data))
+    n_tensors = r.head()[2]
+    tensors = {name: rest for name, *rest in (r.tensor() for _ in range(n_tensors))}
     weights = (r.at + 31) // 32 * 32
     for name, rows in factors.items():
         (width, _), kind, offset = tensors[name]

@@ -29,12 +29,9 @@ def get(url, body=None):
 
 class Serve(unittest.TestCase):
     def setUp(self):
-        self.home = self.enterContext(tempfile.TemporaryDirectory()) if hasattr(self, "enterContext") else self.folder()
-
-    def folder(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        return folder.name
+        self.home = folder.name
 
     def start(self, *args):
         with socket.socket() as s:

@@ -7,7 +7,7 @@ import array
 import random
 import struct
 
-from gguf_edit import _encode, _Reader, _string
+from gguf_edit import Reader, encode, string
 
 EMBD, FF, LAYERS, HEADS = 128, 128, 2, 4
 
@@ -15,30 +15,21 @@ EMBD, FF, LAYERS, HEADS = 128, 128, 2, 4
 def _tokenizer(source):
     """Encoded pairs tokenizer.* of a model, and the number of its tokens."""
     with open(source, "rb") as f:
-        r = _Reader(f.read())
-    r.scalar("I"), r.scalar("I"), r.scalar("Q")
-    pairs, n_tokens = {}, 0
-    for _ in range(r.scalar("Q")):
-        key = r.string().decode()
-        kind = r.scalar("I")
-        value = r.value(kind)
-        if key.startswith("tokenizer."):
-            pairs[key] = (kind, value)
-        if key == "tokenizer.ggml.tokens":
-            n_tokens = struct.unpack_from("<IQ", value)[1]
-    return pairs, n_tokens
+        found = Reader(f.read()).head()[3]
+    pairs = {key: value for key, value in found.items() if key.startswith("tokenizer.")}
+    return pairs, struct.unpack_from("<IQ", pairs["tokenizer.ggml.tokens"][1])[1]
 
 
 class Model:
     def __init__(self, architecture, vocabulary, **pairs):
         self.architecture, self.random, self.tensors = architecture, random.Random(architecture), []
         self.pairs, self.n_vocab = _tokenizer(vocabulary)
-        self.pairs["general.architecture"] = _encode(architecture)
+        self.pairs["general.architecture"] = encode(architecture)
         self.set(**{"block_count": LAYERS, "context_length": 4096, "embedding_length": EMBD, "feed_forward_length": FF,
                     "attention.head_count": HEADS, "vocab_size": self.n_vocab, **pairs})
 
     def set(self, **pairs):
-        self.pairs.update({f"{self.architecture}.{key}": _encode(value) for key, value in pairs.items()})
+        self.pairs.update({f"{self.architecture}.{key}": encode(value) for key, value in pairs.items()})
 
     def add(self, name, *shape, size=1.0):
         """A tensor with its fastest dimension first: `size` (norms) if it has one dimension and ends in weight, else random."""
@@ -80,10 +71,10 @@ class Model:
     def write(self, path):
         head = struct.pack("<IIQQ", 0x46554747, 3, len(self.tensors), len(self.pairs))
         for key, (kind, value) in self.pairs.items():
-            head += _string(key.encode()) + struct.pack("<I", kind) + value
+            head += string(key.encode()) + struct.pack("<I", kind) + value
         at, weights = 0, b""
         for name, shape, values in self.tensors:
-            head += _string(name.encode()) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, at)
+            head += string(name.encode()) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, at)
             values += b"\0" * (-len(values) % 32)
             weights += values
             at += len(values)

@@ -16,6 +16,18 @@ void LlamaModelDeleter::operator()(llama_model * model) const { llama_model_free
 
 namespace {
 
+// What `write` puts into a buffer of `room` bytes; it returns the length, or less than 0: that many are needed.
+template <class Write>
+std::string written(size_t room, const Write & write) {
+    std::string text(room, '\0');
+    for (int attempt = 0; attempt < 2; ++attempt) {
+        const int n = write(text.data(), static_cast<int32_t>(text.size()));
+        text.resize(static_cast<size_t>(n < 0 ? -n : n));
+        if (n >= 0) break;
+    }
+    return text;
+}
+
 class LlamaRunner final : public ModelRunner {
 public:
     explicit LlamaRunner(std::shared_ptr<const LoadedModel> model) : model_(std::move(model)) {}
@@ -53,26 +65,16 @@ public:
         for (const Token t : tokens) {
             if (t < 0 || t >= n_vocab()) return {};
         }
-        std::string text(tokens.size() * 8 + 64, '\0');
-        for (int attempt = 0; attempt < 2; ++attempt) {
-            const int n = llama_detokenize(model_->vocab, tokens.data(), static_cast<int32_t>(tokens.size()), text.data(),
-                                           static_cast<int32_t>(text.size()), false, true);
-            text.resize(static_cast<size_t>(n < 0 ? -n : n));
-            if (n >= 0) break;
-        }
-        return text;
+        return written(tokens.size() * 8 + 64, [&](char * out, int32_t size) {
+            return llama_detokenize(model_->vocab, tokens.data(), static_cast<int32_t>(tokens.size()), out, size, false, true);
+        });
     }
 
     std::string piece(Token token) const override {
         if (token < 0 || token >= n_vocab()) return {};
-        std::string text(32, '\0');
-        for (int attempt = 0; attempt < 2; ++attempt) {
-            const int n =
-                llama_token_to_piece(model_->vocab, token, text.data(), static_cast<int32_t>(text.size()), 0, /*special=*/false);
-            text.resize(static_cast<size_t>(n < 0 ? -n : n));
-            if (n >= 0) break;
-        }
-        return text;
+        return written(32, [&](char * out, int32_t size) {
+            return llama_token_to_piece(model_->vocab, token, out, size, 0, /*special=*/false);
+        });
     }
 
     std::string chat_template() const override {

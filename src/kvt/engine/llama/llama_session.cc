@@ -6,6 +6,7 @@
 
 #include "kvt/engine/llama/context.h"
 #include "kvt/engine/llama/llama_runner.h"
+#include "kvt/engine/llama/token_batch.h"
 
 namespace kvt {
 
@@ -32,13 +33,7 @@ private:
 class LlamaSession final : public Session {
 public:
     LlamaSession(std::shared_ptr<const LoadedModel> model, const SessionOptions & options, LlamaContext context)
-        : model_(std::move(model)), options_(options), context_(std::move(context)) {
-        const auto n = static_cast<size_t>(options_.n_batch);
-        positions_.resize(n);
-        n_seqs_.assign(n, 1);
-        seqs_.assign(n, &sequence_);
-        flags_.resize(n);
-    }
+        : model_(std::move(model)), options_(options), context_(std::move(context)) {}
 
     void clear(int position) override {
         llama_memory_clear(llama_get_memory(context_.get()), true);
@@ -65,23 +60,21 @@ public:
     }
 
     uint64_t kv_bytes() const override {
-        const PrecisionPlan plan = options_.plan ? *options_.plan : uniform_plan(model_->info, Mode::custom, 16, 16);
+        const PrecisionPlan plan = options_.plan ? *options_.plan : f16_plan(model_->info);
         return plan_size(plan, llama_n_ctx(context_.get())).bytes;
     }
 
 private:
     Status step(std::span<const Token> tokens, int first_logits) {
-        const auto n = static_cast<int>(tokens.size());
-        tokens_.assign(tokens.begin(), tokens.end());
-        for (int i = 0; i < n; ++i) {
-            positions_[static_cast<size_t>(i)] = position_ + i;
-            flags_[static_cast<size_t>(i)]     = position_ + i >= first_logits;
+        batch_.clear();
+        for (int at = position_; const Token t : tokens) {
+            batch_.add(t, at, 0, at >= first_logits);
+            ++at;
         }
-        const llama_batch batch{n, tokens_.data(), nullptr, positions_.data(), n_seqs_.data(), seqs_.data(), flags_.data()};
-        const std::string why = decode_batch(*model_, context_.get(), batch, options_.plan.has_value());
+        const std::string why = decode_batch(*model_, context_.get(), batch_.view(), options_.plan.has_value());
         if (why.empty()) return ok_status();
         if (why == kInterrupted) return Error{why};
-        return Error{fmt::format("decoding {} tokens at position {} failed: {}", n, position_, why)};
+        return Error{fmt::format("decoding {} tokens at position {} failed: {}", tokens.size(), position_, why)};
     }
 
     Status deliver(size_t n, int first_logits, const LogitsFn & on_logits) {
@@ -98,12 +91,7 @@ private:
     SessionOptions                     options_;
     LlamaContext                       context_;
     int                                position_ = 0, start_ = 0;
-    llama_seq_id                       sequence_ = 0;
-    std::vector<Token>                 tokens_;
-    std::vector<llama_pos>             positions_;
-    std::vector<int32_t>               n_seqs_;
-    std::vector<llama_seq_id *>        seqs_;
-    std::vector<int8_t>                flags_;
+    TokenBatch                         batch_;
 };
 
 }  // namespace

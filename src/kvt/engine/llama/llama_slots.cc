@@ -6,6 +6,7 @@
 
 #include "kvt/engine/llama/context.h"
 #include "kvt/engine/llama/llama_runner.h"
+#include "kvt/engine/llama/token_batch.h"
 
 namespace kvt {
 
@@ -45,7 +46,7 @@ public:
         if (tokens.size() > static_cast<size_t>(n_ctx() - length)) return full(slot, tokens.size());
         while (!tokens.empty()) {
             const auto n = std::min(tokens.size(), static_cast<size_t>(options_.session.n_batch));
-            start_batch();
+            batch_.clear();
             for (size_t i = 0; i < n; ++i) {
                 const int at = length + static_cast<int>(i);
                 KVT_CHECK_OK(add(slot, tokens[i], at, at >= first_logits && on_logits));
@@ -63,7 +64,7 @@ public:
     }
 
     Status step(std::span<const SlotToken> tokens, const LogitsFn & on_logits) override {
-        start_batch();
+        batch_.clear();
         for (const SlotToken & t : tokens) {
             KVT_CHECK_OK(check_slot(t.slot));
             if (length(t.slot) >= n_ctx()) return full(t.slot, 1);
@@ -79,7 +80,7 @@ public:
 
     uint64_t kv_bytes() const override {
         const auto &        plan = options_.session.plan;
-        const PrecisionPlan used = plan ? *plan : uniform_plan(model_->info, Mode::custom, 16, 16);
+        const PrecisionPlan used = plan ? *plan : f16_plan(model_->info);
         return plan_size(used, static_cast<uint64_t>(n_ctx()), static_cast<uint64_t>(options_.n_slots)).bytes;
     }
 
@@ -94,39 +95,18 @@ private:
         return Error{fmt::format("there is no slot {}: the session has {}", slot, options_.n_slots)};
     }
 
-    void start_batch() {
-        tokens_.clear();
-        positions_.clear();
-        n_seqs_.clear();
-        seqs_.clear();
-        flags_.clear();
-    }
-
     Status add(int slot, Token token, int position, bool logits) {
         KVT_CHECK_OK(check_token(*model_, token));
-        tokens_.push_back(token);
-        positions_.push_back(position);
-        n_seqs_.push_back(1);
-        seqs_.push_back(slot);
-        flags_.push_back(logits ? 1 : 0);
+        batch_.add(token, position, slot, logits);
         return ok_status();
     }
 
     Status decode() {
-        seq_pointers_.clear();
-        for (llama_seq_id & seq : seqs_) seq_pointers_.push_back(&seq);
-        const llama_batch batch{static_cast<int32_t>(tokens_.size()),
-                                tokens_.data(),
-                                nullptr,
-                                positions_.data(),
-                                n_seqs_.data(),
-                                seq_pointers_.data(),
-                                flags_.data()};
-        const std::string why = decode_batch(*model_, context_.get(), batch, options_.session.plan.has_value());
+        const std::string why = decode_batch(*model_, context_.get(), batch_.view(), options_.session.plan.has_value());
         if (why.empty()) return ok_status();
         if (why == kInterrupted) return Error{why};
-        return Error{fmt::format("decoding {} tokens from position {} of slot {} failed: {}", tokens_.size(), positions_[0],
-                                 seqs_[0], why)};
+        return Error{fmt::format("decoding {} tokens from position {} of slot {} failed: {}", batch_.size(),
+                                 batch_.first_position(), batch_.first_sequence(), why)};
     }
 
     Status deliver(size_t i, int about, const LogitsFn & on_logits) {
@@ -140,12 +120,7 @@ private:
     LlamaContext                       context_;
     llama_memory_t                     memory_;
     std::vector<int>                   lengths_;  // [n_slots]
-    std::vector<Token>                 tokens_;
-    std::vector<llama_pos>             positions_;
-    std::vector<int32_t>               n_seqs_;
-    std::vector<llama_seq_id>          seqs_;
-    std::vector<llama_seq_id *>        seq_pointers_;
-    std::vector<int8_t>                flags_;
+    TokenBatch                         batch_;
 };
 
 }  // namespace

@@ -90,7 +90,7 @@ Result<std::unique_ptr<ModelRunner>> open_model(const std::string & path, const 
     // Tells the plugin that this host chooses plans itself: else it warns on stderr of reference sessions, whose cache is
     // elsewhere.
     if (loaded->plugin != nullptr) {
-        KVT_CHECK_OK(loaded->plugin->set_plan(write_plan(uniform_plan(loaded->info, Mode::custom, 16, 16)), ""));
+        KVT_CHECK_OK(loaded->plugin->set_plan(write_plan(f16_plan(loaded->info)), ""));
     }
     KVT_CHECK_OK(load_weights(*loaded));
     loaded->vocab = llama_model_get_vocab(loaded->model.get());

@@ -109,7 +109,8 @@ private:
 
 }  // namespace
 
-Result<std::string> find_plugin() {
+Result<std::string> find_plugin(const std::string & path) {
+    if (!path.empty()) return path;
     if (const char * given = std::getenv("KVT_PLUGIN"); given != nullptr && *given != '\0') {
         if (std::error_code error; fs::is_regular_file(given, error)) return std::string(given);
         return Error{fmt::format("KVT_PLUGIN={} is not a file", given)};

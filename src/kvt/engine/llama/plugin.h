@@ -13,8 +13,9 @@ namespace kvt {
 
 // --- Interface ---
 
-// Where the plugin is: $KVT_PLUGIN, beside the executable, ../lib/kvtuner, ../bin. The error lists the places looked at.
-Result<std::string> find_plugin();
+// Where the plugin is: `given` if it is not empty, else $KVT_PLUGIN, beside the executable, ../lib/kvtuner, ../bin. The error
+// lists the places looked at.
+Result<std::string> find_plugin(const std::string & given = {});
 
 class Plugin {
 public:

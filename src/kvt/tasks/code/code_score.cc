@@ -12,12 +12,15 @@ void put_verdict(Verdict & verdict, CodeVerdict code, int test) {
     if (test >= 0) verdict.flags.push_back(fmt::format("failed_test={}", test));
 }
 
-bool decided_without_run(Verdict & verdict, std::string_view response, bool has_program) {
+bool decided_without_run(Verdict & verdict, std::string_view response, bool has_program, const Sandbox * sandbox) {
     if (!is_utf8(response)) verdict.flags.emplace_back("bad_utf8");
     if (!has_program) verdict.flags.emplace_back("no_answer");
-    if (verdict.flags.empty()) return false;
-    put_verdict(verdict, CodeVerdict::failed, -1);
-    return true;
+    if (!verdict.flags.empty()) {
+        put_verdict(verdict, CodeVerdict::failed, -1);
+        return true;
+    }
+    if (sandbox == nullptr) verdict.flags.emplace_back(kUnscored);
+    return sandbox == nullptr;
 }
 
 void put_unscored(Verdict & verdict, const std::string & why) {

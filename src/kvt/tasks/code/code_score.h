@@ -19,8 +19,9 @@ inline constexpr std::string_view kUnscored = "unscored";
 // A verdict with "pass@1" and the flags "verdict=-2" and "failed_test=3" (the latter if `test` is not negative).
 void put_verdict(Verdict & verdict, CodeVerdict code, int test);
 
-// Extraction is done. Gives the verdict of a response that cannot be run: not UTF-8, or without a program. False: run it.
-bool decided_without_run(Verdict & verdict, std::string_view response, bool has_program);
+// Extraction is done. Gives the verdict of a response that cannot be run: not UTF-8, without a program, or without consent
+// (`sandbox` is null). False: run it.
+bool decided_without_run(Verdict & verdict, std::string_view response, bool has_program, const Sandbox * sandbox);
 
 // The sandbox did not work: the response stays unscored.
 void put_unscored(Verdict & verdict, const std::string & why);

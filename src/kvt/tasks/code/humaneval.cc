@@ -34,8 +34,7 @@ public:
         KVT_TRY(const auto paths, tasks::data_files(options, {"humaneval/HumanEval.jsonl"}));
         KVT_TRY(task->sandbox_, sandbox_with_consent(options));
         KVT_CHECK_OK(task->read(paths.front()));
-        KVT_TRY(task->header_.data_sha256, sha256_file(paths.front()));
-        task->describe(options);
+        KVT_CHECK_OK(task->describe(options, paths.front()));
         return std::unique_ptr<Task>(std::move(task));
     }
 
@@ -58,19 +57,14 @@ protected:
         return item;
     }
 
-public:
-    Verdict score(int index, std::string_view response) const override {
-        const Problem &                 p = problems_[static_cast<size_t>(index)];
+    Verdict judge(size_t index, std::string_view response) const override {
+        const Problem &                 p = problems_[index];
         Verdict                         verdict;
         std::optional<std::string_view> code = response;
         if (variant_ == Variant::chat) code = last_code_block(response);
         verdict.extracted = code ? std::string(*code) : std::string(tasks::kInvalid);
         verdict.rule      = !code ? "none" : variant_ == Variant::chat ? "last_block" : "completion";
-        if (decided_without_run(verdict, response, code.has_value())) return verdict;
-        if (!sandbox_) {
-            verdict.flags.emplace_back(kUnscored);
-            return verdict;
-        }
+        if (decided_without_run(verdict, response, code.has_value(), sandbox_.get())) return verdict;
         const bool  whole    = variant_ == Variant::chat && defines_function(*code, p.entry_point);
         std::string solution = whole ? std::string(*code) : p.prompt + std::string(*code);
         solution += fmt::format("\n{}\ncheck({})", p.test, p.entry_point);
@@ -111,20 +105,18 @@ private:
             problems_.push_back(std::move(p));
         }
         if (problems_.empty()) return Error{fmt::format("\"{}\" holds no problems", path)};
-        header_.data_name = file_name(path);
         return ok_status();
     }
 
-    void describe(const TaskOptions & options) {
-        const bool chat        = variant_ == Variant::chat;
-        header_.name           = "humaneval";
-        header_.variant        = chat ? "chat" : "completion";
-        header_.n_items        = tasks::limited(problems_.size(), options.limit);
-        header_.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens
-                                 : chat                     ? kChatNewTokens
-                                                            : kCompletionNewTokens;
+    Status describe(const TaskOptions & options, const std::string & path) {
+        const bool chat   = variant_ == Variant::chat;
+        header_           = tasks::task_header(options, chat ? "chat" : "completion", problems_.size(),
+                                     chat ? kChatNewTokens : kCompletionNewTokens);
+        header_.data_name = file_name(path);
+        KVT_TRY(header_.data_sha256, sha256_file(path));
         // Where a function has ended, a base model goes on with the next thing of a file.
         if (!chat) header_.stops = {"\nclass", "\ndef", "\n#", "\nif", "\nprint"};
+        return ok_status();
     }
 
     Variant                  variant_ = Variant::completion;

@@ -47,7 +47,7 @@ public:
         KVT_TRY(const LcbWindow window, parse_window(options.window));
         KVT_TRY(task->sandbox_, sandbox_with_consent(options));
         KVT_CHECK_OK(task->read_files(options.data, window));
-        task->describe(options, window);
+        KVT_CHECK_OK(task->describe(options, window));
         return std::unique_ptr<Task>(std::move(task));
     }
 
@@ -61,17 +61,12 @@ protected:
         return item;
     }
 
-public:
-    Verdict score(int index, std::string_view response) const override {
+    Verdict judge(size_t index, std::string_view response) const override {
         Verdict    verdict;
         const auto program = last_code_block(response);
         verdict.extracted  = program ? std::string(*program) : std::string(tasks::kInvalid);
         verdict.rule       = program ? "last_block" : "none";
-        if (decided_without_run(verdict, response, program.has_value())) return verdict;
-        if (!sandbox_) {
-            verdict.flags.emplace_back(kUnscored);
-            return verdict;
-        }
+        if (decided_without_run(verdict, response, program.has_value(), sandbox_.get())) return verdict;
         const auto run = run_program(index, *program);
         if (run.ok()) {
             put_verdict(verdict, run->verdict, run->test);
@@ -82,8 +77,8 @@ public:
     }
 
 private:
-    Result<LcbVerdict> run_program(int index, std::string_view program) const {
-        const Entry & entry = entries_[static_cast<size_t>(index)];
+    Result<LcbVerdict> run_program(size_t index, std::string_view program) const {
+        const Entry & entry = entries_[index];
         KVT_TRY(const JsonRow row, JsonLines::read_again(entry.path, entry.offset, entry.line));
         KVT_TRY(const LcbProblem problem, lcb_problem(row));
         return run_lcb(*sandbox_, problem, program);
@@ -102,28 +97,22 @@ private:
             return ok_status();
         };
         KVT_TRY(const auto files, read_lcb_files(paths, window, keep));
-        for (const std::string & path : paths) {
-            KVT_TRY(const std::string hash, sha256_file(path));
-            hashes_.push_back(hash);
-        }
         if (all_rows(files) == 0) return Error{fmt::format("\"{}\" holds no problems", paths.front())};
         if (entries_.empty())
             return Error{fmt::format("none of {} problems lies in the window {}", all_rows(files), window.name)};
         return ok_status();
     }
 
-    void describe(const TaskOptions & options, const LcbWindow & window) {
-        header_.name    = "livecodebench";
-        header_.variant = window.name;
+    Status describe(const TaskOptions & options, const LcbWindow & window) {
+        header_ = tasks::task_header(options, window.name, entries_.size(), kDefaultNewTokens);
         std::string hashes;
-        for (size_t i = 0; i < options.data.size(); ++i) {
-            header_.data_name += (i > 0 ? " " : "") + file_name(options.data[i]);
-            hashes += hashes_[i] + "\n";
+        for (const std::string & path : options.data) {
+            KVT_TRY(header_.data_sha256, sha256_file(path));
+            header_.data_name += (hashes.empty() ? "" : " ") + file_name(path);
+            hashes += header_.data_sha256 + "\n";
         }
-        header_.data_sha256    = hashes_.size() == 1 ? hashes_.front() : sha256_hex(hashes);
-        const auto found       = static_cast<int>(entries_.size());
-        header_.n_items        = tasks::limited(entries_.size(), options.limit);
-        header_.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens : kDefaultNewTokens;
+        if (options.data.size() > 1) header_.data_sha256 = sha256_hex(hashes);
+        const auto found = static_cast<int>(entries_.size());
         header_.warnings.emplace_back(
             "LiveCodeBench's own errata list 17 problems (11 with several valid outputs, 2 interactive, 4 with bad tests); they "
             "stay "
@@ -132,10 +121,10 @@ private:
             header_.warnings.push_back(fmt::format("{} problems lie in the window {}, upstream counts {}: are all files given?",
                                                    found, window.name, window.expected));
         }
+        return ok_status();
     }
 
     std::vector<Entry>       entries_;
-    std::vector<std::string> hashes_;
     std::unique_ptr<Sandbox> sandbox_;
 };
 

@@ -279,7 +279,7 @@ std::string joined_spaces(const std::string & text) {
     const auto groups = split(text, " ");
     if (groups.size() < 2 || groups[0].empty() || groups[0].size() > 3) return text;
     for (size_t i = 0; i < groups.size(); ++i) {
-        if ((i > 0 && groups[i].size() != 3) || groups[i].find_first_not_of("0123456789") != std::string_view::npos) return text;
+        if ((i > 0 && groups[i].size() != 3) || !is_number(groups[i])) return text;
     }
     return without(text, " ");
 }

@@ -74,8 +74,7 @@ bool is_python_integer(std::string_view text) {
 bool is_plain_integer(std::string_view text) {
     if (text == "0") return true;
     if (text.starts_with('-')) text.remove_prefix(1);
-    if (text.empty() || text[0] == '0') return false;
-    return text.find_first_not_of("0123456789") == std::string_view::npos;
+    return is_number(text) && text[0] != '0';
 }
 
 Text with_fraction_for_slash(const std::string & text) {

@@ -80,7 +80,7 @@ bool joins(std::string_view between) {
     return word.empty() || word == "," || word == "and" || word == ", and";
 }
 
-// The last pieces, as far back as only "and", commas and spaces stand between them.
+// One piece; `forward`: and those behind it, as far as only "and", commas and spaces stand between them.
 std::string joined_from(const std::vector<Piece> & pieces, std::string_view text, size_t first, bool forward) {
     std::string out(trimmed(pieces[first].text));
     for (size_t i = first + 1; forward && i < pieces.size() && i < first + kMaxBoxes; ++i) {

@@ -73,11 +73,8 @@ Result<TaskHeader> fitted_header(const TaskOptions & options, int new_tokens) {
             fmt::format("{}: needs a length in tokens, prompt and answer together: 4096, 8192, up to 131072", options.name)};
     }
     if (!options.count_tokens) return Error{fmt::format("{}: needs a model, to count tokens", options.name)};
-    TaskHeader header;
-    header.name           = options.name;
-    header.variant        = variant;
-    header.n_items        = options.limit > 0 ? options.limit : kDefaultItems;
-    header.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens : new_tokens;
+    TaskHeader header = task_header(options, variant, kDefaultItems, new_tokens);
+    if (options.limit > 0) header.n_items = options.limit;  // generated: there are always more
     return header;
 }
 

@@ -107,7 +107,7 @@ Result<std::vector<LayerMoments>> measure_moments(ModelRunner & runner, const st
         return Error{fmt::format("{} tokens of calibration text: at least {} are needed", tokens.size(), kSequence)};
     Collector      collector(runner.info(), runner.n_q_heads());
     SessionOptions options;
-    options.plan  = uniform_plan(runner.info(), Mode::custom, 16, 16);
+    options.plan  = f16_plan(runner.info());
     options.n_ctx = options.n_batch = options.n_ubatch = kSequence;  // one batch each: taps see whole sequences
     options.n_threads                                  = n_threads;
     options.tap                                        = [&collector](const Tap & tap) { collector.take(tap); };

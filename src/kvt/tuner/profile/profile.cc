@@ -120,7 +120,7 @@ Result<SensitivityTable> run_profile(ModelRunner & runner, const std::vector<std
     const ModelInfo & model = runner.info();
     Collector         collector(model, runner.n_q_heads());
     SessionOptions    session_options;
-    session_options.plan      = uniform_plan(model, Mode::custom, 16, 16);
+    session_options.plan      = f16_plan(model);
     session_options.n_ctx     = options.max_prompt + options.n_generate;
     session_options.n_threads = options.n_threads;
     session_options.tap       = [&collector](const Tap & tap) { collector.take(tap); };
