@@ -31,7 +31,8 @@ struct attention {
     float               scale, max_bias, softcap;
     int                 n_rows, n_row_chunks;  // per (stream, KV head)
     int64_t             n_splits;
-    size_t              part_floats;  // one partial state: m, l, o of up to kMaxRows rows
+    int                 part_rows;    // rows of one item
+    size_t              part_floats;  // one partial state: o, m, l of them
     size_t              q_floats;     // queries of one item and their center logits
     int64_t             n_units;      // tiles of 32 cells of a mask row
     const Visibility *  seen;         // [mask rows][n_units]
@@ -47,6 +48,8 @@ float op_float(const ggml_tensor * op, int i) {
 int64_t view_stream(const ggml_tensor * view, const cache_tensor & cache) {
     return static_cast<int64_t>(view->view_offs) / (cache.n_embd * cache.n_cells * 2);
 }
+
+constexpr size_t padded_floats(size_t n) { return (n + 15) / 16 * 16; }  // whole cache lines
 
 Result<attention> describe(const ggml_tensor * op) {
     attention a{};
@@ -79,12 +82,16 @@ Result<attention> describe(const ggml_tensor * op) {
     a.n_row_chunks = (a.n_rows + kMaxRows - 1) / kMaxRows;
     a.n_splits     = a.n_row_chunks == 1 ? (a.n_kv + kSplitCells - 1) / kSplitCells : 1;
     a.n_units      = (a.n_kv + kBlockTokens - 1) / kBlockTokens;
-    a.part_floats  = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dv) + 2);
+    a.part_rows    = std::min(a.n_rows, kMaxRows);
+    a.part_floats  = padded_floats(static_cast<size_t>(a.part_rows) * static_cast<size_t>(padded_dim(a.dv) + 2));
     a.q_floats     = static_cast<size_t>(kMaxRows) * static_cast<size_t>(padded_dim(a.dk) + 1);
     return a;
 }
 
-AttendState state_at(float * memory) { return {memory, memory + kMaxRows, memory + 2 * kMaxRows}; }
+AttendState state_at(const attention & a, float * memory) {
+    float * const m = memory + static_cast<ptrdiff_t>(a.part_rows) * padded_dim(a.dv);
+    return {m, m + a.part_rows, memory};
+}
 
 // ALiBi slope of a head, as ggml defines it.
 float alibi_slope(const attention & a, int head) {
@@ -116,7 +123,7 @@ row_place place_of(const attention & a, int kv_head, int row) {
     return {row / a.gqa_ratio, kv_head * a.gqa_ratio + row % a.gqa_ratio};
 }
 
-// Queries, one partial state, scratch of attend(): all multiples of 64 bytes because kMaxRows is one of 16.
+// Queries, one partial state, scratch of attend(): all multiples of 64 bytes, the queries because kMaxRows is one of 16.
 size_t thread_bytes(const attention & a) {
     return (a.q_floats + a.part_floats) * sizeof(float) + attend_scratch_bytes(a.k->cache->spec(), a.v->cache->spec());
 }
@@ -198,7 +205,7 @@ void run_item(const attention & a, int64_t stream, int kv_head, int chunk, int64
     }
     if (a.max_bias > 0.0f) rows.slope = slope;
     if (needs_center(a) && a.k->transforms) rows.bias = q + static_cast<ptrdiff_t>(kMaxRows) * padded_dim(a.dk);
-    const AttendState state = state_at(a.n_splits > 1 ? part : own_part);
+    const AttendState state = state_at(a, a.n_splits > 1 ? part : own_part);
     attend_init(state, n_rows, a.dv);
     const int64_t first_cell = split * kSplitCells;
     const int64_t last_cell  = a.n_splits > 1 ? std::min(a.n_kv, first_cell + kSplitCells) : a.n_kv;
@@ -326,9 +333,9 @@ Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & sc
 #pragma omp for schedule(static)
             for (int64_t h = 0; h < n_heads_all; ++h) {
                 float *           first = scratch.parts.data() + static_cast<size_t>(h * a.n_splits) * a.part_floats;
-                const AttendState state = state_at(first);
+                const AttendState state = state_at(a, first);
                 for (int64_t sp = 1; sp < a.n_splits; ++sp) {
-                    attend_merge(state, state_at(first + static_cast<size_t>(sp) * a.part_floats), a.n_rows, a.dv);
+                    attend_merge(state, state_at(a, first + static_cast<size_t>(sp) * a.part_floats), a.n_rows, a.dv);
                 }
                 finish_rows(a, state, h / a.n_kv_heads, static_cast<int>(h % a.n_kv_heads), 0, a.n_rows);
             }

@@ -224,7 +224,7 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
                 for (int r = 0; r < run.n_rows; ++r) weights[t][r] = std::exchange(scores[r * kBlockTokens + t], 0.0f);
             });
             float * constant = scratch.constant + static_cast<ptrdiff_t>(first) * n_constants;
-            kernels.values(*part_v.spec, part_v.tile, operand_v, last - first, scores, factor + first, ahead_v,
+            kernels.values(*part_v.spec, part_v.tile, operand_v, last - first, scores, factor + first, state.l + first, ahead_v,
                            state.o + static_cast<ptrdiff_t>(first) * stride_v, constant);
             for_each_sink(v, cell, [&](int t, const f16_t * value) {
                 add_sink(weights[t], run.n_rows, v.packed->head_dim, stride_v, value,

@@ -4,6 +4,7 @@
 #include "kvt/kernels/encode-inl.h"
 #include "kvt/kernels/rotate-inl.h"
 #include "kvt/kernels/unpack-inl.h"
+#include "kvt/kernels/dot-inl.h"
 #include "kvt/kernels/scores-inl.h"
 #include "kvt/kernels/softmax-inl.h"
 #include "kvt/kernels/values-inl.h"

@@ -51,7 +51,7 @@ constexpr int padded_dim(int head_dim) { return (head_dim + 15) / 16 * 16; }
 struct QueryRows {
     int           n_rows = 0, stride = 0, max_groups = 1;
     const float * q      = nullptr;  // [n_rows][stride], already scaled, zero past head_dim
-    int8_t *      parts  = nullptr;  // [n_rows][2][stride] low, high
+    int8_t *      parts  = nullptr;  // [n_rows][2][stride] low, high; on avx2 [n_rows][stride] words of 16 bits if there are two
     float *       step   = nullptr;  // [n_rows]
     float *       shift  = nullptr;  // [n_rows][max_groups]
     float *       weight = nullptr;  // [n_rows][max_groups]
@@ -63,6 +63,10 @@ constexpr int kQueryLimit       = 63 * 64 + 31;
 constexpr int kQueryLimitNarrow = 127;  // one part, for codes of up to kNarrowBits bits: 1 % of the variance of a 4-bit format
 constexpr int kNarrowBits       = 4;
 constexpr int kWeightLimit      = 63 * 64 + 63;
+// One part of 7 bits for weights on codes of up to kNarrowBits bits, where no weight is more than 1 / kNarrowShare of its row's
+// sum so far: half a step is then at most 1 / 8128 of the sum, no more than with 12 bits and a weight as large as the sum.
+constexpr int kWeightLimitNarrow = 127;
+constexpr int kNarrowShare       = 32;
 
 // Memory that will be needed soon: kernels fetch it into the cache line by line between their own work. A burst of prefetches
 // before the work instead fills the core's miss buffers and stalls it: 25 % slower from memory (docs/design/0004).
@@ -119,10 +123,11 @@ struct KernelTable {
 
     // acc[r][d] = acc[r][d] * factor[r] + sum over t of p[r][t] * v[t][d]     p [n_rows][32] >= 0, acc [n_rows][spec.stride];
     // columns past head_dim hold unspecified numbers. A token whose p is 0 takes no part, whatever its value is.
+    // `sum` [n_rows] is the running sum l of each row with this tile (kNarrowShare).
     // The offsets' share of the sum may go to `constant` [n_rows][spec.n_groups][16] instead, scaled by factor too: the sum of
     // its 16 lanes is what is then missing in each channel of the group. f16 tiles leave it alone.
     void (*values)(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, int n_rows, const float * p,
-                   const float * factor, Ahead & ahead, float * acc, float * constant);
+                   const float * factor, const float * sum, Ahead & ahead, float * acc, float * constant);
 };
 
 // Bytes of scratch that unpack() needs: 32 tokens as f32, and what vector stores write past the end.

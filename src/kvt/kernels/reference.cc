@@ -166,13 +166,13 @@ struct Weights {
     float step = 0, constant = 0;
 };
 
-Weights weigh(const TileSpec & spec, const uint8_t * tile, int g, const float * p) {
+Weights weigh(const TileSpec & spec, const uint8_t * tile, int g, const float * p, int steps) {
     float largest = 0;  // of tokens that take part: what other cells hold must not move the rounding
     for (int t = 0; t < kBlockTokens; ++t) {
         const float scaled = p[t] != 0.0f ? p[t] * scale_of(spec, tile, g * kBlockTokens + t).s : 0.0f;
         largest            = scaled > largest ? scaled : largest;
     }
-    const float limit   = static_cast<float>(kWeightLimit);
+    const float limit   = static_cast<float>(steps);
     const float inverse = largest > 0.0f ? limit / largest : 0.0f;
     Weights     out;
     out.step = largest / limit;
@@ -185,13 +185,17 @@ Weights weigh(const TileSpec & spec, const uint8_t * tile, int g, const float * 
 }
 
 void values_scalar(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, int n_rows, const float * p,
-                   const float * factor, Ahead &, float * acc, float * /*constant*/) {
+                   const float * factor, const float * sum_of, Ahead &, float * acc, float * /*constant*/) {
     const float * v = reinterpret_cast<const float *>(operand);  // of f16 parts
     for (int r = 0; r < n_rows; ++r) {
         const float * row = p + r * kBlockTokens;
         float *       out = acc + r * spec.stride;
+        float         top = 0;
+        for (int t = 0; t < kBlockTokens; ++t) top = row[t] > top ? row[t] : top;
+        const bool narrow = spec.bits <= kNarrowBits && !(top * kNarrowShare > sum_of[r]);
+        const int  steps  = narrow ? kWeightLimitNarrow : kWeightLimit;
         for (int g = 0; g < spec.n_groups; ++g) {
-            const Weights weights = spec.is_f16 ? Weights{} : weigh(spec, tile, g, row);
+            const Weights weights = spec.is_f16 ? Weights{} : weigh(spec, tile, g, row, steps);
             for (int d = g * spec.group; d < std::min((g + 1) * spec.group, spec.head_dim); ++d) {
                 float sum   = 0;
                 int   whole = 0;

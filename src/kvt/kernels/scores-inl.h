@@ -6,34 +6,30 @@
 namespace kvt {
 namespace {
 
-inline void fetch(Ahead & ahead) {
-    for (int i = 0; i < ahead.lines && ahead.at < ahead.end; ++i, ahead.at += 64) __builtin_prefetch(ahead.at);
-}
-
 // --- Queries as integers ---
 
-// Splits i = 64 * high + low with low in -32 .. 31 and stores both as bytes; a narrow i goes into low alone.
+// Rounds x[first .. last) to steps, both multiples of 16. Returns what rounding left over, lane by lane, but for what is common
+// to all: sum of x - step * i.
 template <bool Narrow>
-inline void store_parts(I i, int8_t * low, int8_t * high) {
-    if constexpr (Narrow) {
-        store_bytes(low, i);
-    } else {
-        const I top = shift_right_signed(add_words(i, set1_words(32)), 6);
-        store_bytes(high, top);
-        store_bytes(low, sub_words(i, shift_left(top, 6)));
+inline F store_rounded(const float * x, int first, int last, float inverse, float step, int8_t * row, int stride) {
+    F sum   = zero();
+    I whole = zero_words();
+    for (int d = first; d < last; d += 16) {
+        I i[kVecs16];
+        KVT_UNROLL
+        for (int v = 0; v < kVecs16; ++v) {
+            const F y = load(x + d + v * kLanes);
+            i[v]      = to_int(mul(y, set1(inverse)));
+            sum       = add(sum, y);
+            whole     = add_words(whole, i[v]);
+        }
+        if constexpr (Narrow) {
+            store_narrow(row, d, i);
+        } else {
+            store_wide(row, stride, d, i);
+        }
     }
-}
-
-// Rounds x[first .. last) to steps. Returns what rounding left over, lane by lane.
-template <bool Narrow>
-inline F store_rounded(const float * x, int first, int last, float inverse, float step, int8_t * low, int8_t * high) {
-    F rest = zero();
-    for (int d = first; d < last; d += kLanes) {
-        const F y = load(x + d), i = round(mul(y, set1(inverse)));
-        rest = add(rest, sub(y, mul(i, set1(step))));
-        store_parts<Narrow>(to_int(i), low + d, high + d);
-    }
-    return rest;
+    return sub(sum, mul(to_float(whole), set1(step)));
 }
 
 // Scales and offsets of a per-channel tile as floats, zero past head_dim.
@@ -80,18 +76,18 @@ inline void prepare_row(const TileSpec & spec, const ChannelParams * channels, c
     const float largest = reduce_max(top);
     const float inverse = largest > 0.0f ? limit / largest : 0.0f;
     const float step    = largest / limit;
-    int8_t *    low     = rows.parts + static_cast<ptrdiff_t>(r) * 2 * rows.stride;
+    int8_t *    row     = rows.parts + static_cast<ptrdiff_t>(r) * 2 * rows.stride;
     float *     shift   = rows.shift + static_cast<ptrdiff_t>(r) * rows.max_groups;
     float *     weight  = rows.weight + static_cast<ptrdiff_t>(r) * rows.max_groups;
     rows.step[r]        = step;
     if (channels != nullptr) {
-        const F rest = store_rounded<Narrow>(x, 0, spec.stride, inverse, step, low, low + rows.stride);
+        const F rest = store_rounded<Narrow>(x, 0, spec.stride, inverse, step, row, rows.stride);
         shift[0]     = reduce_add(fma(rest, set1(middle), constant));
         return;
     }
     for (int g = 0; g < spec.n_groups; ++g) {
         const int first = g * spec.group, last = g + 1 == spec.n_groups ? spec.stride : first + spec.group;
-        const F   rest = store_rounded<Narrow>(x, first, last, inverse, step, low, low + rows.stride);
+        const F   rest = store_rounded<Narrow>(x, first, last, inverse, step, row, rows.stride);
         F         sum  = zero();
         for (int d = first; d < last; d += kLanes) sum = add(sum, load(x + d));
         shift[g]  = reduce_add(fma(rest, set1(middle), constant));
@@ -114,34 +110,65 @@ void prepare_queries_simd(const TileSpec & spec, const uint8_t * tile, const Que
 }
 
 // R rows, quads first .. last-1, tokens t0 .. t0 + 2 vectors: out[r][v] = sum of i * code.
-template <int R, bool Narrow>
-inline void dot_block(const uint8_t * words, const int8_t * parts, int stride, int first, int last, Ahead & ahead,
-                      I (&out)[R][2]) {
-    I low[R][2], high[R][2];
+template <int R>
+inline void dot_wide(const uint8_t * words, const int8_t * parts, int stride, int first, int last, Ahead & ahead,
+                     I (&out)[R][2]) {
+    WideSum sum[R][2];
     KVT_UNROLL
     for (int r = 0; r < R; ++r) {
         KVT_UNROLL
-        for (int v = 0; v < 2; ++v) low[r][v] = high[r][v] = zero_words();
+        for (int v = 0; v < 2; ++v) sum[r][v] = WideSum{};
     }
     for (int quad = first; quad < last; ++quad) {
         fetch(ahead);
-        const I w0 = load_words(words + static_cast<size_t>(quad) * 128);
-        const I w1 = load_words(words + static_cast<size_t>(quad) * 128 + 4 * kLanes);
+        const WideCodes c0 = wide_codes(load_words(words + static_cast<size_t>(quad) * 128));
+        const WideCodes c1 = wide_codes(load_words(words + static_cast<size_t>(quad) * 128 + 4 * kLanes));
         KVT_UNROLL
         for (int r = 0; r < R; ++r) {
-            const int8_t * row = parts + static_cast<ptrdiff_t>(r) * 2 * stride + 4 * quad;
-            low[r][0]          = dot(low[r][0], w0, row);
-            low[r][1]          = dot(low[r][1], w1, row);
-            if constexpr (!Narrow) {
-                high[r][0] = dot(high[r][0], w0, row + stride);
-                high[r][1] = dot(high[r][1], w1, row + stride);
-            }
+            const int8_t * row = parts + static_cast<ptrdiff_t>(r) * 2 * stride;
+            add_wide(sum[r][0], c0, row, stride, quad);
+            add_wide(sum[r][1], c1, row, stride, quad);
         }
     }
     KVT_UNROLL
     for (int r = 0; r < R; ++r) {
         KVT_UNROLL
-        for (int v = 0; v < 2; ++v) out[r][v] = Narrow ? low[r][v] : add_words(low[r][v], shift_left(high[r][v], 6));
+        for (int v = 0; v < 2; ++v) out[r][v] = total(sum[r][v]);
+    }
+}
+
+template <int R>
+inline void dot_narrow(const uint8_t * words, const int8_t * parts, int stride, int first, int last, Ahead & ahead,
+                       I (&out)[R][2]) {
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        KVT_UNROLL
+        for (int v = 0; v < 2; ++v) out[r][v] = zero_words();
+    }
+    for (int quad = first; quad < last;) {
+        const int stop = last - quad < kNarrowQuads ? last : quad + kNarrowQuads;
+        I         sum[R][2];
+        KVT_UNROLL
+        for (int r = 0; r < R; ++r) {
+            KVT_UNROLL
+            for (int v = 0; v < 2; ++v) sum[r][v] = zero_words();
+        }
+        for (; quad < stop; ++quad) {
+            fetch(ahead);
+            const I w0 = load_words(words + static_cast<size_t>(quad) * 128);
+            const I w1 = load_words(words + static_cast<size_t>(quad) * 128 + 4 * kLanes);
+            KVT_UNROLL
+            for (int r = 0; r < R; ++r) {
+                const int8_t * row = parts + static_cast<ptrdiff_t>(r) * 2 * stride;
+                sum[r][0]          = add_narrow(sum[r][0], w0, row, quad);
+                sum[r][1]          = add_narrow(sum[r][1], w1, row, quad);
+            }
+        }
+        KVT_UNROLL
+        for (int r = 0; r < R; ++r) {
+            KVT_UNROLL
+            for (int v = 0; v < 2; ++v) out[r][v] = add_words(out[r][v], widened(sum[r][v]));
+        }
     }
 }
 
@@ -152,10 +179,15 @@ inline void score_rows(const TileSpec & spec, const uint8_t * tile, const uint8_
     const int n_quads = (spec.head_dim + 3) / 4, group_quads = n_groups == 1 ? n_quads : spec.group / 4;
     for (int t = 0; t < 32; t += 2 * kLanes) {
         for (int g = 0; g < n_groups; ++g) {
-            I         sums[R][2];
-            const int last = (g + 1) * group_quads < n_quads ? (g + 1) * group_quads : n_quads;
-            dot_block<R, Narrow>(words + static_cast<size_t>(t) * 4, rows.parts + static_cast<ptrdiff_t>(r0) * 2 * rows.stride,
-                                 rows.stride, g * group_quads, last, ahead, sums);
+            I               sums[R][2];
+            const int       last = (g + 1) * group_quads < n_quads ? (g + 1) * group_quads : n_quads;
+            const uint8_t * from = words + static_cast<size_t>(t) * 4;
+            const int8_t *  row0 = rows.parts + static_cast<ptrdiff_t>(r0) * 2 * rows.stride;
+            if constexpr (Narrow) {
+                dot_narrow<R>(from, row0, rows.stride, g * group_quads, last, ahead, sums);
+            } else {
+                dot_wide<R>(from, row0, rows.stride, g * group_quads, last, ahead, sums);
+            }
             KVT_UNROLL
             for (int v = 0; v < 2; ++v) {
                 const int        at = t + v * kLanes;

@@ -11,12 +11,18 @@
 namespace kvt {
 namespace {
 
-constexpr int kLanes      = 8;
-constexpr int kRowsDot    = 2;  // query rows x 2 parts x 2 vectors of words = 8 accumulators of 16 registers
-constexpr int kRowsOneDot = 4;  // the same with one part
-constexpr int kRowsQk     = 6;  // 6 rows x 2 vectors of tokens = 12 accumulators of 16 registers
-constexpr int kRowsPv     = 6;  // 6 rows x 2 vectors of channels = 12 accumulators
-constexpr int kVecsPv     = 2;
+constexpr int kLanes = 8;
+#if defined(__AVXVNNI__)
+constexpr int kRowsDot = 2;  // query rows x 2 parts x 2 vectors of words = 8 accumulators of 16 registers
+#else
+#define KVT_DOT_WORDS
+constexpr int kRowsDot = 4;  // 4 rows x 2 vectors of words = 8 accumulators, beside 4 registers of codes
+#endif
+constexpr int kRowsOneDot = 4;  // one part: 4 rows x 2 vectors
+constexpr int kRowsQk =
+    4;  // 4 rows x 2 vectors of tokens: the rows of one KV head of most models, as many sums as FMAs in flight
+constexpr int kRowsPv = 4;  // 4 rows x 2 vectors of channels
+constexpr int kVecsPv = 2;
 
 using F = __m256;
 using I = __m256i;
@@ -58,19 +64,42 @@ inline float reduce_min(F x) {
 }
 
 inline I set1_words(int x) { return _mm256_set1_epi32(x); }
-// acc + dot products of 4 unsigned bytes of `u` with the 4 signed bytes at `s` in each word. Without VNNI, pairs are summed at 16
-// bits with saturation: callers keep |s| <= 63 for codes of 8 bits (kernel_table.h).
-inline I dot(I acc, I u, const void * s) {
+inline I load_operand(const void * s) {
     int word;
     __builtin_memcpy(&word, s, 4);
-#if defined(__AVXVNNI__)
-    // As an instruction, because g++ 12 copies the accumulator around the intrinsic.
-    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(u), "x"(set1_words(word)));
-    return acc;
-#else
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(u, set1_words(word)), _mm256_set1_epi16(1)));
-#endif
+    return set1_words(word);
 }
+#if defined(__AVXVNNI__)
+// acc + dot products of 4 unsigned bytes of `u` with the 4 signed bytes at `s` in each word. As an instruction, because g++ 12
+// copies the accumulator around the intrinsic.
+inline I dot(I acc, I u, const void * s) {
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(u), "x"(load_operand(s)));
+    return acc;
+}
+#else
+// acc + x, where it is: g++ 12 gives the sum of the intrinsic another register, copies it back, and runs out of registers.
+inline void accumulate_words(I & acc, I x) { asm("vpaddd %1, %0, %0" : "+x"(acc) : "x"(x)); }
+inline void accumulate_pairs(I & acc, I x) { asm("vpaddw %1, %0, %0" : "+x"(acc) : "x"(x)); }
+// acc + dot products of the two 16-bit words of each 32 bits of `u` with the two at `s`.
+inline I dot_words(I acc, I u, const void * s) {
+    accumulate_words(acc, _mm256_madd_epi16(u, load_operand(s)));
+    return acc;
+}
+// acc + products of unsigned bytes of `u` with the 4 signed bytes at `s`, pairs of them summed in 16 bits; the words of that.
+inline I dot_pairs(I acc, I u, const void * s) {
+    accumulate_pairs(acc, _mm256_maddubs_epi16(u, load_operand(s)));
+    return acc;
+}
+inline I sum_pairs(I x) { return _mm256_madd_epi16(x, _mm256_set1_epi16(1)); }
+// The second and the fourth byte of each word, as 16 bits.
+inline I high_bytes(I x) { return _mm256_srli_epi16(x, 8); }
+// Words in 16 bits, each four of them in the order 0 2 1 3.
+inline void store_even_odd_16(void * p, const I (&x)[2]) {
+    const __m256i order  = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
+    const __m256i halves = _mm256_shuffle_epi8(_mm256_packs_epi32(x[0], x[1]), order);
+    _mm256_storeu_si256(static_cast<__m256i *>(p), _mm256_permute4x64_epi64(halves, 0xd8));
+}
+#endif
 inline I add_words(I a, I b) { return _mm256_add_epi32(a, b); }
 inline I sub_words(I a, I b) { return _mm256_sub_epi32(a, b); }
 inline I shift_right_signed(I x, int n) { return _mm256_sra_epi32(x, _mm_cvtsi32_si128(n)); }
@@ -103,6 +132,12 @@ inline void store_bytes(void * p, I x) {
     const __m256i low   = _mm256_and_si256(x, _mm256_set1_epi32(0xff));
     const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
     _mm_storel_epi64(static_cast<__m128i *>(p), _mm_packus_epi16(words, words));
+}
+// Of words in -128 .. 127.
+inline void store_bytes_16(void * p, const I (&x)[2]) {
+    const __m256i halves = _mm256_permute4x64_epi64(_mm256_packs_epi32(x[0], x[1]), 0xd8);
+    const __m128i bytes  = _mm_packs_epi16(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+    _mm_storeu_si128(static_cast<__m128i *>(p), bytes);
 }
 
 // x where a > b (false for NaN), else y.

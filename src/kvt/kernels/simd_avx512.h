@@ -80,6 +80,7 @@ inline F load_bytes(const void * p) {
 inline float    half_to_float(uint16_t h) { return _cvtsh_ss(h); }
 inline uint16_t float_to_half(float x) { return static_cast<uint16_t>(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT)); }
 inline void     store_bytes(void * p, I x) { _mm_storeu_si128(static_cast<__m128i *>(p), _mm512_cvtepi32_epi8(x)); }  // low bytes
+inline void     store_bytes_16(void * p, const I (&x)[1]) { store_bytes(p, x[0]); }
 
 // x where a > b (false for NaN), else y.
 inline F select_gt(F a, F b, F x, F y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), y, x); }

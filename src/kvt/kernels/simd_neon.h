@@ -97,6 +97,11 @@ inline void store_bytes(void * p, I x) {
     const uint32_t   four   = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
     __builtin_memcpy(p, &four, 4);
 }
+inline void store_bytes_16(void * p, const I (&x)[4]) {
+    const int16x8_t low  = vcombine_s16(vmovn_s32(x[0]), vmovn_s32(x[1]));
+    const int16x8_t high = vcombine_s16(vmovn_s32(x[2]), vmovn_s32(x[3]));
+    vst1q_s8(static_cast<int8_t *>(p), vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
+}
 
 inline float half_to_float(uint16_t h) {
     __fp16 x;

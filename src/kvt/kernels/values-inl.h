@@ -23,14 +23,15 @@ inline GroupParams load_group(const TileSpec & spec, const uint8_t * tile, int g
     return out;
 }
 
-// Weights of one row for one group: p[t] * s[t] rounded to i * step with i = 64 * high + low, four tokens a word.
+// Weights of one row for one group: p[t] * s[t] rounded to i * step, as store_wide() or store_narrow() stores them.
 struct WeightRow {
-    uint8_t low[32], high[32];
-    float   step;
+    int8_t parts[64];
+    float  step;
 };
 
 // Adds p[t] * z[t] to `constant` lane by lane. A token whose p is 0 takes no part: what a hidden or unused cell holds, NaN
 // included, must not show.
+template <bool Narrow>
 inline void weigh(const float * p, const GroupParams & group, float factor, float * constant, WeightRow & out) {
     F scaled[kVecs], top = zero();
     KVT_UNROLL
@@ -38,60 +39,105 @@ inline void weigh(const float * p, const GroupParams & group, float factor, floa
         scaled[v] = mul_nonzero(load(p + v * kLanes), group.s[v]);
         top       = max(scaled[v], top);
     }
-    const float largest = reduce_max(top);
-    const float inverse = largest > 0.0f ? static_cast<float>(kWeightLimit) / largest : 0.0f;
-    F           sums[16 / kLanes];
+    constexpr float kLimit  = static_cast<float>(Narrow ? kWeightLimitNarrow : kWeightLimit);
+    const float     largest = reduce_max(top);
+    const float     inverse = largest > 0.0f ? kLimit / largest : 0.0f;
+    F               sums[kVecs16];
     KVT_UNROLL
-    for (int v = 0; v < 16 / kLanes; ++v) sums[v] = mul(load(constant + v * kLanes), set1(factor));
+    for (int v = 0; v < kVecs16; ++v) sums[v] = mul(load(constant + v * kLanes), set1(factor));
     KVT_UNROLL
-    for (int v = 0; v < kVecs; ++v) {
-        const I i = to_int(mul(scaled[v], set1(inverse)));
-        store_bytes(out.low + v * kLanes, bit_and(i, 63));
-        store_bytes(out.high + v * kLanes, shift_right(i, 6));
-        F & sum = sums[v % (16 / kLanes)];
-        sum     = add(sum, mul_nonzero(load(p + v * kLanes), group.z[v]));
+    for (int t = 0; t < kVecs; t += kVecs16) {
+        I i[kVecs16];
+        KVT_UNROLL
+        for (int v = 0; v < kVecs16; ++v) {
+            i[v]    = to_int(mul(scaled[t + v], set1(inverse)));
+            sums[v] = add(sums[v], mul_nonzero(load(p + (t + v) * kLanes), group.z[t + v]));
+        }
+        if constexpr (Narrow) {
+            store_narrow(out.parts, t * kLanes, i);
+        } else {
+            store_wide(out.parts, 32, t * kLanes, i);
+        }
     }
     KVT_UNROLL
-    for (int v = 0; v < 16 / kLanes; ++v) store(constant + v * kLanes, sums[v]);
-    out.step = largest / static_cast<float>(kWeightLimit);
+    for (int v = 0; v < kVecs16; ++v) store(constant + v * kLanes, sums[v]);
+    out.step = largest / kLimit;
 }
 
-// R rows x C vectors of channels: acc = acc * factor + step * sum of i * code.
+// R rows x C vectors of channels: sum of i * code over 32 tokens.
 template <int R, int C>
-inline void weighted_block(int row_bytes, const uint8_t * words, const WeightRow * weights, const float * factor, int stride,
-                           Ahead & ahead, float * acc) {
-    I low[R][C], high[R][C];
+inline void sum_wide(int row_bytes, const uint8_t * words, const WeightRow * weights, Ahead & ahead, I (&out)[R][C]) {
+    WideSum sum[R][C];
     KVT_UNROLL
     for (int r = 0; r < R; ++r) {
         KVT_UNROLL
-        for (int c = 0; c < C; ++c) low[r][c] = high[r][c] = zero_words();
+        for (int c = 0; c < C; ++c) sum[r][c] = WideSum{};
     }
     for (int quad = 0; quad < 8; ++quad) {
         fetch(ahead);
-        I w[C];
+        WideCodes codes[C];
         KVT_UNROLL
-        for (int c = 0; c < C; ++c) w[c] = load_words(words + quad * row_bytes + c * 4 * kLanes);
+        for (int c = 0; c < C; ++c) codes[c] = wide_codes(load_words(words + quad * row_bytes + c * 4 * kLanes));
         KVT_UNROLL
         for (int r = 0; r < R; ++r) {
             KVT_UNROLL
-            for (int c = 0; c < C; ++c) {
-                low[r][c]  = dot(low[r][c], w[c], weights[r].low + 4 * quad);
-                high[r][c] = dot(high[r][c], w[c], weights[r].high + 4 * quad);
-            }
+            for (int c = 0; c < C; ++c) add_wide(sum[r][c], codes[c], weights[r].parts, 32, quad);
         }
+    }
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        KVT_UNROLL
+        for (int c = 0; c < C; ++c) out[r][c] = total(sum[r][c]);
+    }
+}
+
+template <int R, int C>
+inline void sum_narrow(int row_bytes, const uint8_t * words, const WeightRow * weights, Ahead & ahead, I (&out)[R][C]) {
+    static_assert(kNarrowQuads >= 8);
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        KVT_UNROLL
+        for (int c = 0; c < C; ++c) out[r][c] = zero_words();
+    }
+    for (int quad = 0; quad < 8; ++quad) {
+        fetch(ahead);
+        I codes[C];
+        KVT_UNROLL
+        for (int c = 0; c < C; ++c) codes[c] = load_words(words + quad * row_bytes + c * 4 * kLanes);
+        KVT_UNROLL
+        for (int r = 0; r < R; ++r) {
+            KVT_UNROLL
+            for (int c = 0; c < C; ++c) out[r][c] = add_narrow(out[r][c], codes[c], weights[r].parts, quad);
+        }
+    }
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        KVT_UNROLL
+        for (int c = 0; c < C; ++c) out[r][c] = widened(out[r][c]);
+    }
+}
+
+// acc = acc * factor + step * sum of i * code.
+template <int R, int C, bool Narrow>
+inline void weighted_block(int row_bytes, const uint8_t * words, const WeightRow * weights, const float * factor, int stride,
+                           Ahead & ahead, float * acc) {
+    I sum[R][C];
+    if constexpr (Narrow) {
+        sum_narrow<R, C>(row_bytes, words, weights, ahead, sum);
+    } else {
+        sum_wide<R, C>(row_bytes, words, weights, ahead, sum);
     }
     KVT_UNROLL
     for (int r = 0; r < R; ++r) {
         KVT_UNROLL
         for (int c = 0; c < C; ++c) {
-            float * to  = acc + r * stride + c * kLanes;
-            const F sum = to_float(add_words(low[r][c], shift_left(high[r][c], 6)));
-            store(to, fma(sum, set1(weights[r].step), mul(load(to), set1(factor[r]))));
+            float * to = acc + r * stride + c * kLanes;
+            store(to, fma(to_float(sum[r][c]), set1(weights[r].step), mul(load(to), set1(factor[r]))));
         }
     }
 }
 
-template <int R>
+template <int R, bool Narrow>
 inline void weighted_rows(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, const float * p,
                           const float * factor, Ahead & ahead, float * acc, float * constant) {
     const int row_bytes = spec.head_dim * 4;
@@ -99,29 +145,61 @@ inline void weighted_rows(const TileSpec & spec, const uint8_t * tile, const uin
         const GroupParams group = load_group(spec, tile, g);
         WeightRow         weights[R];
         KVT_UNROLL
-        for (int r = 0; r < R; ++r) weigh(p + r * 32, group, factor[r], constant + (r * spec.n_groups + g) * 16, weights[r]);
+        for (int r = 0; r < R; ++r)
+            weigh<Narrow>(p + r * 32, group, factor[r], constant + (r * spec.n_groups + g) * 16, weights[r]);
         const int end = g + 1 == spec.n_groups ? spec.stride : (g + 1) * spec.group;
         int       d   = g * spec.group;
-        for (; d + 2 * kLanes <= end; d += 2 * kLanes)
-            weighted_block<R, 2>(row_bytes, words + static_cast<size_t>(d) * 4, weights, factor, spec.stride, ahead, acc + d);
-        for (; d < end; d += kLanes)
-            weighted_block<R, 1>(row_bytes, words + static_cast<size_t>(d) * 4, weights, factor, spec.stride, ahead, acc + d);
+        for (; d + 2 * kLanes <= end; d += 2 * kLanes) {
+            weighted_block<R, 2, Narrow>(row_bytes, words + static_cast<size_t>(d) * 4, weights, factor, spec.stride, ahead,
+                                         acc + d);
+        }
+        for (; d < end; d += kLanes) {
+            weighted_block<R, 1, Narrow>(row_bytes, words + static_cast<size_t>(d) * 4, weights, factor, spec.stride, ahead,
+                                         acc + d);
+        }
     }
 }
 
-template <int R>
+template <int R, bool Narrow>
 inline void weighted_all(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, int n_rows, const float * p,
                          const float * factor, Ahead & ahead, float * acc, float * constant) {
     int r = 0;
     for (; r + R <= n_rows; r += R) {
-        weighted_rows<R>(spec, tile, words, p + r * 32, factor + r, ahead, acc + r * spec.stride,
-                         constant + r * spec.n_groups * 16);
+        weighted_rows<R, Narrow>(spec, tile, words, p + r * 32, factor + r, ahead, acc + r * spec.stride,
+                                 constant + r * spec.n_groups * 16);
     }
     if constexpr (R > 1) {
         if (r < n_rows) {
-            weighted_all<R / 2>(spec, tile, words, n_rows - r, p + r * 32, factor + r, ahead, acc + r * spec.stride,
-                                constant + r * spec.n_groups * 16);
+            weighted_all<R / 2, Narrow>(spec, tile, words, n_rows - r, p + r * 32, factor + r, ahead, acc + r * spec.stride,
+                                        constant + r * spec.n_groups * 16);
         }
+    }
+}
+
+// Whether one part is enough for the weights of a row (kNarrowShare).
+inline bool small_weights(const float * p, float sum) {
+    F top = load(p);
+    KVT_UNROLL
+    for (int v = 1; v < kVecs; ++v) top = max(load(p + v * kLanes), top);
+    return !(reduce_max(top) * static_cast<float>(kNarrowShare) > sum);
+}
+
+// Rows in runs of one kind: what one row gets must not depend on the others.
+inline void weighted_narrow(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, int n_rows, const float * p,
+                            const float * factor, const float * sum, Ahead & ahead, float * acc, float * constant) {
+    for (int first = 0; first < n_rows;) {
+        const bool narrow = small_weights(p + first * 32, sum[first]);
+        int        last   = first + 1;
+        while (last < n_rows && small_weights(p + last * 32, sum[last]) == narrow) ++last;
+        float * const to        = acc + first * spec.stride;
+        float * const constants = constant + first * spec.n_groups * 16;
+        if (narrow) {
+            weighted_all<kRowsOneDot, true>(spec, tile, words, last - first, p + first * 32, factor + first, ahead, to,
+                                            constants);
+        } else {
+            weighted_all<kRowsDot, false>(spec, tile, words, last - first, p + first * 32, factor + first, ahead, to, constants);
+        }
+        first = last;
     }
 }
 
@@ -165,11 +243,13 @@ inline void pv_rows(int n_rows, int stride, const float * p, const float * facto
 }
 
 void values_simd(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, int n_rows, const float * p,
-                 const float * factor, Ahead & ahead, float * acc, float * constant) {
+                 const float * factor, const float * sum, Ahead & ahead, float * acc, float * constant) {
     if (spec.is_f16) {
         pv_rows<kRowsPv>(n_rows, spec.stride, p, factor, reinterpret_cast<const float *>(operand), ahead, acc);
+    } else if (spec.bits <= kNarrowBits) {
+        weighted_narrow(spec, tile, operand, n_rows, p, factor, sum, ahead, acc, constant);
     } else {
-        weighted_all<kRowsDot>(spec, tile, operand, n_rows, p, factor, ahead, acc, constant);
+        weighted_all<kRowsDot, false>(spec, tile, operand, n_rows, p, factor, ahead, acc, constant);
     }
 }
 

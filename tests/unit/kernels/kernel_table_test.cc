@@ -2,6 +2,7 @@
 #include "kvt/kernels/kernel_table.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include <gtest/gtest.h>
@@ -129,6 +130,17 @@ struct Queries {
     }
 };
 
+// The integer of channel d of row r: two bytes, or the word of 16 bits that avx2 multiplies (its order in a quad is 0 2 1 3).
+int integer_of(Isa isa, const TileSpec & spec, const std::vector<int8_t> & parts, int r, int d) {
+    const int8_t * row = parts.data() + static_cast<ptrdiff_t>(r) * 2 * spec.stride;
+    if (spec.bits <= kNarrowBits) return row[d];
+    if (isa != Isa::avx2) return row[d] + 64 * row[spec.stride + d];
+    constexpr int kPlace[] = {0, 2, 1, 3};
+    int16_t       word     = 0;
+    std::memcpy(&word, row + 2 * (d / 4 * 4 + kPlace[d % 4]), sizeof word);
+    return word;
+}
+
 TEST_P(Kernels, QueriesBecomeTheReferencesIntegers) {
     for (const int head_dim : kHeadDims) {
         for (const Format & f : test::all_formats(Side::key, head_dim)) {
@@ -140,14 +152,12 @@ TEST_P(Kernels, QueriesBecomeTheReferencesIntegers) {
             table().prepare_queries(spec, tile.data(), got.rows);
             ASSERT_EQ(expected.step, got.step);
             for (int r = 0; r < 3; ++r) {
-                const size_t n = spec.bits <= kNarrowBits ? 1 : 2;
-                for (size_t part = 0; part < n; ++part) {
-                    for (int d = 0; d < head_dim; ++d) {
-                        const size_t i =
-                            (static_cast<size_t>(r) * 2 + part) * static_cast<size_t>(spec.stride) + static_cast<size_t>(d);
-                        ASSERT_EQ(expected.parts[i], got.parts[i]) << format_name(f) << " d" << head_dim << " channel " << d;
-                        ASSERT_LE(std::abs(int{got.parts[i]}), n == 1 ? 127 : 63);
-                    }
+                const int limit = spec.bits <= kNarrowBits ? kQueryLimitNarrow : kQueryLimit;
+                for (int d = 0; d < head_dim; ++d) {
+                    const int whole = integer_of(table().isa, spec, got.parts, r, d);
+                    ASSERT_EQ(whole, integer_of(Isa::scalar, spec, expected.parts, r, d))
+                        << format_name(f) << " d" << head_dim << " channel " << d;
+                    ASSERT_LE(std::abs(whole), limit);
                 }
                 // Sums of head_dim terms in another order.
                 double size = 0;
@@ -214,18 +224,21 @@ TEST_P(Kernels, ValuesMatchTheReferenceAndADoubleSum) {
             const auto           tile = encoded_tile(spec, Shape::outlier_channel, 12);
             std::vector<uint8_t> operand_a(operand_bytes(head_dim)), operand_b(operand_bytes(head_dim));
             const Decoded        v(spec, tile, 0);
-            for (const int n_rows : {1, 2, 3, 4, 5, 7, 9, 31}) {
-                auto p = test::make_values(Shape::one_spike, n_rows, kBlockTokens, 51);
+            for (const int rows : {1, -2, 3, 4, -4, 5, -5, 7, -9, 31, -31}) {  // negative: the last row's sum is small
+                const int n_rows = std::abs(rows);
+                auto      p      = test::make_values(Shape::one_spike, n_rows, kBlockTokens, 51);
                 for (float & x : p) x = std::abs(x);
                 for (int r = 0; r < n_rows; ++r) p[static_cast<size_t>(r * kBlockTokens + 5)] = 0.0f;  // a hidden token
+                std::vector<float> sum(static_cast<size_t>(n_rows), 1e9f);  // beside it weights are small: one part
+                if (rows < 0) sum.back() = 1.0f;
                 const auto         factor   = test::make_values(Shape::normal, 1, n_rows, 53);
                 const auto         start    = test::make_values(Shape::normal, n_rows, spec.stride, 54);
                 std::vector<float> expected = start, got                                                          = start;
                 std::vector<float> constants_a(static_cast<size_t>(n_rows * spec.n_groups * 16), 0.0f), constants = constants_a;
                 kKernelsScalar.values(spec, tile.data(), kKernelsScalar.unpack(spec, tile.data(), 0, operand_a.data()), n_rows,
-                                      p.data(), factor.data(), nothing_ahead, expected.data(), constants_a.data());
+                                      p.data(), factor.data(), sum.data(), nothing_ahead, expected.data(), constants_a.data());
                 table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand_b.data()), n_rows, p.data(),
-                               factor.data(), nothing_ahead, got.data(), constants.data());
+                               factor.data(), sum.data(), nothing_ahead, got.data(), constants.data());
                 for (int r = 0; r < n_rows; ++r) {
                     for (int d = 0; d < head_dim; ++d) {
                         const size_t i     = static_cast<size_t>(r * spec.stride + d);
@@ -244,7 +257,10 @@ TEST_P(Kernels, ValuesMatchTheReferenceAndADoubleSum) {
                             double largest_range = 0;
                             for (int t = 0; t < kBlockTokens; ++t)
                                 largest_range = std::max(largest_range, v.steps[static_cast<size_t>(t * head_dim + d)]);
-                            rounding = kBlockTokens * 0.5 * largest_p * largest_range / kWeightLimit;
+                            const bool narrow =
+                                spec.bits <= kNarrowBits && largest_p * kNarrowShare <= double{sum[static_cast<size_t>(r)]};
+                            const int limit = narrow ? kWeightLimitNarrow : kWeightLimit;
+                            rounding        = kBlockTokens * 0.5 * largest_p * largest_range / limit;
                         }
                         const double floats = 48 * 0x1p-23 * size + 1e-30;
                         ASSERT_NEAR(result, expected[i], floats) << format_name(f) << " d" << head_dim << " rows " << n_rows;
@@ -269,12 +285,12 @@ TEST_P(Kernels, AHiddenTokenTakesNoPartWhateverItHolds) {
         p[9] = 0.0f;
         if (spec.is_f16) continue;  // stored NaNs of 16-bit cells are the model's own
         table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand.data()), 1, p.data(), factor.data(),
-                       nothing_ahead, out.data(), constants.data());
+                       factor.data(), nothing_ahead, out.data(), constants.data());
         for (int d = 0; d < 64; ++d) ASSERT_TRUE(std::isfinite(out[static_cast<size_t>(d)])) << format_name(f);
         for (const float x : constants) ASSERT_TRUE(std::isfinite(x)) << format_name(f);
         p[9] = 0.1f;
         table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand.data()), 1, p.data(), factor.data(),
-                       nothing_ahead, out.data(), constants.data());
+                       factor.data(), nothing_ahead, out.data(), constants.data());
         float sum = out[0];
         for (int lane = 0; lane < 16; ++lane) sum += constants[static_cast<size_t>(lane)];
         EXPECT_TRUE(std::isnan(sum)) << format_name(f);  // a visible one is loud
