@@ -10,12 +10,12 @@ PROMPT = 512
 NEAR = 64  # depth of a decode figure without much attention
 # Layers, query heads, KV heads, head_dim; what random_model makes them with.
 #   attention  the attention of Llama-3.1-8B with tiny other weights
-#   short      the same with fewer layers, for engines whose cache only a prompt can fill
+#   short      the same with one layer, for engines whose cache only a prompt can fill
 #   8b         Llama-3.1-8B's shape, Q4_0
 #   small      SmolLM2-135M-Instruct
 SHAPES = {
     "attention": ((4, 32, 8, 128), ["--layers", "4", "--embd", "512", "--ff", "512"]),
-    "short": ((2, 32, 8, 128), ["--layers", "2", "--embd", "512", "--ff", "512"]),
+    "short": ((1, 32, 8, 128), ["--layers", "1", "--embd", "512", "--ff", "512"]),
     "8b": ((2, 32, 8, 128), []),
     "small": ((30, 9, 3, 64), None),
 }
@@ -64,18 +64,23 @@ class Engine:
 
 
 def rotated_plans(options, model):
-    """pair -> plan file; the calibration of a random model costs as much at run time as any other."""
-    program, plans = str(options.build / "bin" / "kvtuner"), {}
-    folder = options.cache / f"rotated-{model.stem}"
-    folder.mkdir(parents=True, exist_ok=True)
-    calibration = folder / "calibration.safetensors"
+    """pair -> plan file, made once per build; the calibration of a random model costs as much at run time as any other."""
+    program = options.build / "bin" / "kvtuner"
     positions = max(options.depth, options.prefill_depth + PROMPT) + 1024
-    subprocess.run([program, "calibrate", "-m", str(model), "--calibration-tokens", "1024", "--positions", str(positions), "--fresh", "-o",
-                    str(calibration)], check=True, capture_output=True)
-    for pair in options.pairs:
-        plans[pair] = folder / f"{pair}.json"
-        subprocess.run([program, "plan", "make", f"rotated:{pair}", "-m", str(model), "--calibration", str(calibration), "-o", str(plans[pair])],
-                       check=True, capture_output=True)
+    folder = options.cache / f"rotated-{model.stem}-{positions}"
+    folder.mkdir(parents=True, exist_ok=True)
+    calibration, built = folder / "calibration.safetensors", program.stat().st_mtime
+    made = lambda path: path.exists() and path.stat().st_mtime > built
+
+    def call(*arguments):
+        subprocess.run([str(program), *map(str, arguments)], check=True, capture_output=True)
+
+    if not made(calibration):
+        call("calibrate", "-m", model, "--calibration-tokens", "1024", "--positions", positions, "--fresh", "-o", calibration)
+    plans = {pair: folder / f"{pair}.json" for pair in options.pairs}
+    for pair, plan in plans.items():
+        if not made(plan):
+            call("plan", "make", f"rotated:{pair}", "-m", model, "--calibration", calibration, "-o", plan)
     return plans
 
 

@@ -6,7 +6,7 @@ a round. Sections:
   decode   attention of one token at a depth: the op alone, of our plugin and of stock ggml, in one small program
            (bench/device_bench.cc) that fills the cache with random rows; ik_llama.cpp by its own llama-bench, as what a token costs
            more at the depth than at depth 64. Four layers with the attention of Llama-3.1-8B (32 query heads, 8 KV heads, head_dim
-           128), two for ik_llama.cpp, whose cache only a prompt can fill; figures are per layer. Rows are stored there too.
+           128), one for ik_llama.cpp, whose cache only a prompt can fill; figures are per layer. Rows are stored there too.
   prefill  llama-bench on 2 layers of Llama-3.1-8B's shape, Q4_0 weights: a prompt of depth + 512 tokens, and that minus one of
            depth tokens. Stock types other than f16 take minutes and are left out.
   batched  8 sequences beside one that holds as many tokens
