@@ -1,5 +1,9 @@
 # KVT_GIT_HASH: short hash of the checkout, "unknown" outside of git. kvt_build_info: the generated header <kvt_build_info.h>.
 set(KVT_LLAMA_VERSION "v0.5.0")
+# KVT_GGML_VERSION: "0.25", of the ggml whose headers the plugin is compiled with.
+file(STRINGS "${KVT_LLAMA_ROOT}/src/ggml/CMakeLists.txt" kvt_ggml_lines REGEX "^set\\(GGML_VERSION_(MAJOR|MINOR) [0-9]+\\)")
+string(REGEX REPLACE "[^0-9;]" "" KVT_GGML_VERSION "${kvt_ggml_lines}")
+list(JOIN KVT_GGML_VERSION "." KVT_GGML_VERSION)
 set(KVT_DATA_FROM_BIN "../share/kvtuner")
 
 find_package(Git QUIET)

@@ -15,6 +15,7 @@
 #include "kvt/cli/commands.h"
 #include "kvt/cli/console.h"
 #include "kvt/engine/llama/plugin.h"
+#include "kvt/plugin_api/llama_versions.h"
 
 namespace kvt::cli {
 
@@ -66,7 +67,8 @@ int parse_and_run(int argc, const char * const * argv) {
     app.footer(kExamples);
     app.require_subcommand(1);
     app.set_version_flag(
-        "--version", [] { return version_line(); }, "Print version, commit, llama.cpp version and ISA");
+        "--version", [] { return version_line(); },
+        "Print version, commit, llama.cpp version, ISA, and the versions of llama.cpp that the plugin serves");
     app.set_help_flag("-h,--help", "Print this help");
     Commands commands{app, {}};
     add_commands(commands);
@@ -91,7 +93,8 @@ std::string version_line() {
         const auto about = nlohmann::json::parse((*plugin)->describe(), nullptr, false);
         if (about.is_object()) isa = about.value("isa", "unknown");
     }
-    return fmt::format("kvtuner {} llama.cpp {} isa {}", tool_version(), build_info::kLlamaVersion, isa);
+    return fmt::format("kvtuner {} llama.cpp {} isa {} plugin for llama.cpp {}", tool_version(), build_info::kLlamaVersion, isa,
+                       llama_versions_text());
 }
 
 int run(int argc, const char * const * argv) {

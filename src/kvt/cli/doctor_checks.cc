@@ -16,6 +16,8 @@
 #include "kvt/engine/llama/plugin.h"
 #include "kvt/plan/calibration.h"
 #include "kvt/plan/plan.h"
+#include "kvt/plan/plan_set.h"
+#include "kvt/plugin_api/llama_versions.h"
 
 namespace kvt::cli {
 
@@ -98,6 +100,15 @@ Check check_plan_variable(const std::string & value) {
                            : problem("KVT_PLAN", result.error().message,
                                      "unset KVT_PLAN, or set it to a plan file or a short form such as kivi:K8V4");
     };
+    if (names_plan_set(value)) {
+        const auto set = read_plan_set(value);
+        if (!set.ok()) return named(set);
+        for (const NamedPlanFile & file : set->plans) {
+            if (Check one = check_plan_variable(file.path); one.state != Check::State::ok) return one;
+        }
+        return fine("KVT_PLAN", fmt::format("\"{}\": plans for {} models{}", value, set->plans.size(),
+                                            set->others ? ", and a short form for others" : ""));
+    }
     if (looks_like_short_form(value)) {
         const auto form = parse_short_form(value);
         if (form.ok() && form->mode == Mode::rotated)
@@ -178,7 +189,7 @@ std::vector<Check> run_doctor() {
 
     std::vector<Check> checks{check_processor(describe), check_memory_size(), check_bandwidth(), check_llama(), check_programs()};
     if (plugin.ok()) {
-        checks.push_back(fine("plugin", (*plugin)->path()));
+        checks.push_back(fine("plugin", fmt::format("{}, for llama.cpp {}", (*plugin)->path(), llama_versions_text())));
         const Plugin::SelfTest test = (*plugin)->self_test();
         checks.push_back(check_self_test(test.failures, test.report));
     } else {

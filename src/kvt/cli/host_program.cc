@@ -18,6 +18,7 @@
 #include "kvt/cli/plan_text.h"
 #include "kvt/engine/llama/open_model.h"
 #include "kvt/engine/llama/plugin.h"
+#include "kvt/plugin_api/llama_versions.h"
 
 namespace kvt::cli {
 
@@ -69,7 +70,7 @@ Result<std::string> find_program(const HostRequest & request) {
                     fmt::join(looked, ", "), build_info::kLlamaVersion)};
 }
 
-// The plugin speaks the private interface of one version.
+// The plugin speaks a private interface.
 Status check_version(const std::string & program) {
     const std::string command = fmt::format("unset GGML_BACKEND_PATH; {} --version 2>&1 </dev/null", shell_quoted(program));
     std::FILE *       pipe    = ::popen(command.c_str(), "r");
@@ -78,10 +79,11 @@ Status check_version(const std::string & program) {
     std::array<char, 4096> buffer;
     for (size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) output.append(buffer.data(), n);
     ::pclose(pipe);
-    const std::string found = version_in(output), wanted = std::string(build_info::kLlamaVersion).substr(1);
-    if (found == wanted) return ok_status();
-    return Error{fmt::format("{} {}, and the plugin is built for llama.cpp {}: use that version (scripts/llama_cpp.sh builds it)",
-                             program, found.empty() ? "does not say its version" : "is llama.cpp " + found, wanted)};
+    const std::string found = version_in(output);
+    if (serves_llama(found)) return ok_status();
+    return Error{fmt::format("{} {}, and the plugin serves llama.cpp {}: use one of these (scripts/llama_cpp.sh builds {})",
+                             program, found.empty() ? "does not say its version" : "is llama.cpp " + found, llama_versions_text(),
+                             build_info::kLlamaVersion)};
 }
 
 // As KVT_PLAN wants it: with the head dimension where the plugin would learn it too late.
@@ -96,20 +98,20 @@ std::string size_text(const PrecisionPlan & plan) {
     return text;
 }
 
-Result<ChosenPlan> given_plan(const HostRequest & request, const ModelInfo & model) {
+Result<ChosenPlan> given_plan(const std::string & text, Force force, const ModelInfo & model) {
     ChosenPlan chosen;
-    KVT_TRY(chosen.plan, load_plan_argument(request.plan, model, request.force));
-    if (!looks_like_short_form(request.plan)) {
-        chosen.value = fs::absolute(request.plan).string();
+    KVT_TRY(chosen.plan, load_plan_argument(text, model, force));
+    if (!looks_like_short_form(text)) {
+        chosen.value = fs::absolute(text).string();
     } else if (!chosen.plan.transforms.empty()) {
         return Error{
             fmt::format("\"{}\" needs transforms that are calibrated to the model: kvtuner tune, or kvtuner calibrate and "
                         "kvtuner plan make, write such a plan file",
-                        request.plan)};
+                        text)};
     } else {
-        chosen.value = short_form_value(request.plan, chosen.plan);
+        chosen.value = short_form_value(text, chosen.plan);
     }
-    chosen.line = fmt::format("{} as given ({})", request.plan, size_text(chosen.plan));
+    chosen.line = fmt::format("{} as given ({})", text, size_text(chosen.plan));
     return chosen;
 }
 
@@ -131,10 +133,46 @@ Result<ChosenPlan> found_plan(const ModelInfo & model) {
     return chosen;
 }
 
+Result<ChosenPlan> plan_for(const std::string & text, Force force, const ModelInfo & model) {
+    return text.empty() ? found_plan(model) : given_plan(text, force, model);
+}
+
 bool has_flag(const std::vector<std::string> & flags, std::initializer_list<std::string_view> names) {
     return std::any_of(flags.begin(), flags.end(), [&](const std::string & flag) {
         return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return flag == name; });
     });
+}
+
+// What stands behind the flag; empty if it is not there.
+std::string value_of(const std::vector<std::string> & flags, std::initializer_list<std::string_view> names) {
+    for (size_t i = 0; i + 1 < flags.size(); ++i) {
+        if (has_flag({flags[i]}, names)) return flags[i + 1];
+    }
+    return "";
+}
+
+// Adds the plan of the draft model, which is given our device unless the flags name another, to `launch`.
+Status add_draft(const HostRequest & request, const ModelInfo & model, const ChosenPlan & chosen, HostLaunch & launch) {
+    const std::string draft  = value_of(request.flags, {"-md", "--model-draft", "--spec-draft-model"});
+    const std::string device = value_of(request.flags, {"-devd", "--device-draft", "--spec-draft-device"});
+    const bool        ours   = !draft.empty() && (device.empty() || device == kDevice);
+    if (!ours && !request.draft_plan.empty())
+        return Error{"--draft-plan is for a draft model on this device: name one behind -- (--spec-draft-model FILE)"};
+    if (!ours) return ok_status();
+    KVT_TRY(const ModelInfo info, read_model_info(draft));
+    const bool same = info.file_sha256 == model.file_sha256;
+    if (same && request.draft_plan.empty()) return ok_status();
+    KVT_TRY(const ChosenPlan its, plan_for(request.draft_plan, request.force, info));
+    if (chosen.value != its.value) {
+        const bool form = looks_like_short_form(chosen.value), its_form = looks_like_short_form(its.value);
+        if (same || (form && its_form)) {
+            return Error{fmt::format("the plans {} and {} cannot be told apart by the model: {}", chosen.value, its.value,
+                                     same ? "one model file follows one plan" : "make a plan file of one (kvtuner plan make)")};
+        }
+        launch.environment.back().second = form ? its.value + ";" + chosen.value : chosen.value + ";" + its.value;
+    }
+    launch.plan_line += "; draft model: " + its.line;
+    return ok_status();
 }
 
 }  // namespace
@@ -160,15 +198,16 @@ Result<HostLaunch> prepare_launch(const HostRequest & request) {
     if (has_flag(request.flags, {"--device", "-dev"}))
         return Error{fmt::format("leave --device out: the cache follows the plan on the device {} only", kDevice)};
     KVT_TRY(const ModelInfo model, read_model_info(request.model));
-    KVT_TRY(const ChosenPlan chosen, request.plan.empty() ? found_plan(model) : given_plan(request, model));
+    KVT_TRY(const ChosenPlan chosen, plan_for(request.plan, request.force, model));
     HostLaunch launch;
     KVT_TRY(launch.program, find_program(request));
     KVT_CHECK_OK(check_version(launch.program));
     KVT_TRY(const std::string plugin, find_plugin(request.plugin));
 
-    launch.plan_line    = chosen.line;
-    launch.environment  = {{"GGML_BACKEND_PATH", fs::absolute(plugin).string()}, {"KVT_PLAN", chosen.value}};
-    launch.arguments    = {"-m", request.model, "--device", kDevice};
+    launch.plan_line   = chosen.line;
+    launch.environment = {{"GGML_BACKEND_PATH", fs::absolute(plugin).string()}, {"KVT_PLAN", chosen.value}};
+    launch.arguments   = {"-m", request.model, "--device", kDevice};
+    KVT_CHECK_OK(add_draft(request, model, chosen, launch));
     const int positions = chosen.plan.calibration.positions;
     if (positions > 0 && !has_flag(request.flags, {"-c", "--ctx-size"})) {
         launch.arguments.insert(launch.arguments.end(), {"-c", std::to_string(positions)});

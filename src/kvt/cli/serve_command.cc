@@ -36,6 +36,10 @@ void add(Commands & commands, HostRole role, const char * name, const char * wha
     app->add_option(
         "--plan", o->request.plan,
         "Plan file or short form; default: the newest plan of this model in the plan library, else 8 bits without calibration");
+    if (role == HostRole::server) {
+        app->add_option("--draft-plan", o->request.draft_plan,
+                        "The same for the draft model that a flag behind -- names (--spec-draft-model FILE)");
+    }
     app->add_option(role == HostRole::server ? "--bin,--llama-server" : "--bin", o->request.bin,
                     "Your own build of llama.cpp: the folder of its programs, or the program; its version is checked");
     plugin_option(*app, o->request.plugin);
@@ -54,6 +58,7 @@ void add_serve(Commands & commands) {
 Examples:
   kvtuner serve -m model.gguf
   kvtuner serve -m model.gguf --plan tuned/plan.json -- -c 32768 --port 8081
+  kvtuner serve -m model.gguf --plan tuned/plan.json --draft-plan small/plan.json -- --spec-draft-model small.gguf --spec-type draft-simple
   kvtuner serve -m model.gguf --dry-run
 )");
 }

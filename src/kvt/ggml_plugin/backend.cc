@@ -9,6 +9,7 @@
 
 #include "ggml-backend-impl.h"
 #include "ggml-impl.h"
+#include "kvt/ggml_plugin/cache_tensor.h"
 #include "kvt/ggml_plugin/ops.h"
 #include "kvt/ggml_plugin/plugin_state.h"
 
@@ -52,11 +53,13 @@ Status compute_node(const ggml_tensor * node, backend_context & context) {
 }
 
 // A host may put the cache of some layers elsewhere, where no plan applies. Its answers are right, but not what was asked for.
-void warn_of_missing_layers() {
-    const auto source = current_plan();
-    if (!source.ok() || !(*source)->plan) return;
-    const std::vector<LayerPlan> & layers = (*source)->plan->layers;
-    const auto here = std::count_if(layers.begin(), layers.end(), [](const LayerPlan & l) { return layer_is_here(l.layer); });
+void warn_of_missing_layers(const ggml_cgraph & graph) {
+    const cache_tensor * cache = nullptr;
+    for (int i = 0; i < graph.n_nodes && cache == nullptr; ++i) cache = cache_tensor_of(graph.nodes[i]);
+    if (cache == nullptr || !cache->source->plan) return;
+    const std::vector<LayerPlan> & layers = cache->source->plan->layers;
+    const auto                     here =
+        std::count_if(layers.begin(), layers.end(), [&](const LayerPlan & l) { return layer_is_here(*cache->source, l.layer); });
     if (here == static_cast<std::ptrdiff_t>(layers.size())) return;
     fail(fmt::format(
         "the cache of {} of {} layers is not on this device, so the plan does not apply to it: -ngl must cover all layers",
@@ -65,7 +68,7 @@ void warn_of_missing_layers() {
 
 ggml_status backend_graph_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     try {
-        if (!std::exchange(context_of(backend)->used, true)) warn_of_missing_layers();
+        if (!std::exchange(context_of(backend)->used, true)) warn_of_missing_layers(*graph);
         for (int i = 0; i < graph->n_nodes; ++i) {
             const bool wanted = (graph->nodes[i]->flags & GGML_TENSOR_FLAG_COMPUTE) != 0;
             if (!wanted || ggml_is_empty(graph->nodes[i])) continue;

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "ggml-backend-impl.h"
+#include "kvt/ggml_plugin/cache_group.h"
 #include "kvt/ggml_plugin/cache_tensor.h"
 #include "kvt/ggml_plugin/plugin_state.h"
 
@@ -25,10 +26,13 @@ struct buffer_context {
     uint8_t *               data = nullptr;
     size_t                  size = 0;
     std::list<cache_tensor> caches;
+
+    std::shared_ptr<const plan_source> source;  // that caches in here follow
 };
 
 // get_alloc_size cannot fail, so a refusal waits here until alloc_buffer, which can. Same thread, next call.
 thread_local std::string pending_refusal;
+thread_local cache_group group;
 
 buffer_context * context_of(ggml_backend_buffer_t buffer) { return static_cast<buffer_context *>(buffer->context); }
 
@@ -49,12 +53,18 @@ void * buffer_get_base(ggml_backend_buffer_t buffer) { return context_of(buffer)
 ggml_status buffer_init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
     try {
         if (tensor->view_src != nullptr || !parse_cache_name(tensor->name)) return GGML_STATUS_SUCCESS;
-        auto made = make_cache_tensor(tensor);
+        buffer_context * context = context_of(buffer);
+        if (context->source == nullptr) {
+            fail(fmt::format("{}: a cache that was not allocated with the others of its model", tensor->name));
+            return GGML_STATUS_FAILED;
+        }
+        auto made = make_cache_tensor(tensor, context->source);
         if (!made.ok()) {
+            group.forget();
             fail(made.error().message);
             return GGML_STATUS_FAILED;
         }
-        buffer_context * context = context_of(buffer);
+        group.placed(*tensor);
         context->caches.push_back(std::move(*made));
         cache_tensor & stored = context->caches.back();
         tensor->extra         = &stored;
@@ -155,7 +165,7 @@ size_t type_get_alignment(ggml_backend_buffer_type_t) { return kAlignment; }
 size_t type_get_alloc_size(ggml_backend_buffer_type_t, const ggml_tensor * tensor) {
     try {
         if (tensor->view_src == nullptr && parse_cache_name(tensor->name)) {
-            const auto bytes = cache_tensor_bytes(tensor);
+            const auto bytes = group.bytes_of(*tensor);
             if (bytes.ok()) return *bytes;
             if (pending_refusal.empty()) pending_refusal = bytes.error().message;
         } else if (tensor->view_src == nullptr && is_recurrent_state(tensor->name) && pending_refusal.empty()) {
@@ -171,13 +181,19 @@ size_t type_get_alloc_size(ggml_backend_buffer_type_t, const ggml_tensor * tenso
     return ggml_nbytes(tensor);
 }
 
-ggml_backend_buffer_t type_alloc_buffer(ggml_backend_buffer_type_t buft, size_t size) {
+ggml_backend_buffer_t type_alloc_buffer(ggml_backend_buffer_type_t buft, size_t asked) {
     try {
         if (!pending_refusal.empty()) {
             fail(pending_refusal);
             pending_refusal.clear();
             return nullptr;
         }
+        const auto wanted = group.buffer_wanted(asked, kAlignment);
+        if (!wanted.ok()) {
+            fail(wanted.error().message);
+            return nullptr;
+        }
+        const size_t size      = wanted->bytes;
         const size_t total     = (size + kSlack + kAlignment - 1) / kAlignment * kAlignment;
         const size_t alignment = total >= 4 * kHugePage ? kHugePage : kAlignment;
         auto * data = static_cast<uint8_t *>(std::aligned_alloc(alignment, (total + alignment - 1) / alignment * alignment));
@@ -187,7 +203,7 @@ ggml_backend_buffer_t type_alloc_buffer(ggml_backend_buffer_type_t buft, size_t 
         }
         if (alignment == kHugePage) madvise(data, total, MADV_HUGEPAGE);  // best effort: fewer page walks on long caches
         std::memset(data + size, 0, total - size);
-        auto * context = new buffer_context{data, size, {}};
+        auto * context = new buffer_context{data, size, {}, wanted->source};
         return ggml_backend_buffer_init(buft, kBufferInterface, context, size);
     } catch (const std::exception & e) {
         fail(e.what());

@@ -24,15 +24,14 @@ struct description {
     size_t        bytes = 0;
 };
 
-Result<description> describe(const ggml_tensor * tensor) {
+Result<description> describe(const ggml_tensor * tensor, const plan_source & source) {
     const auto name = parse_cache_name(tensor->name);
     if (!name) return Error{fmt::format("tensor {} is not a KV cache", tensor->name)};
     if (tensor->type != GGML_TYPE_F16) {
         return Error{fmt::format("{} has type {}: the plan decides how the cache is stored, so leave -ctk and -ctv at f16",
                                  tensor->name, ggml_type_name(tensor->type))};
     }
-    KVT_TRY(const auto source, current_plan());
-    KVT_TRY(const tensor_choice choice, choose(*source, name->side, name->layer, tensor->ne[0]));
+    KVT_TRY(const tensor_choice choice, choose(source, name->side, name->layer, tensor->ne[0]));
     // With an unknown head_dim the formats that remain (f16, kivi) take the same bytes for every multiple of 32.
     const int head_dim = choice.head_dim != 0 ? choice.head_dim : 32;
     if (tensor->ne[0] % head_dim != 0) {
@@ -41,25 +40,15 @@ Result<description> describe(const ggml_tensor * tensor) {
     }
     const Status legal = check_format(choice.format, name->side, head_dim);
     if (!legal.ok()) return Error{fmt::format("{}: {}", tensor->name, legal.error().message)};
-    if (source->plan && !source->plan->transforms.empty() && tensor->ne[1] > source->plan->calibration.positions) {
+    if (source.plan && !source.plan->transforms.empty() && tensor->ne[1] > source.plan->calibration.positions) {
         return Error{
             fmt::format("the plan was calibrated for {} positions, the cache has {} cells: use -c {} or less, or calibrate for "
                         "more (kvtuner calibrate --positions)",
-                        source->plan->calibration.positions, tensor->ne[1], source->plan->calibration.positions)};
+                        source.plan->calibration.positions, tensor->ne[1], source.plan->calibration.positions)};
     }
     const size_t bytes = tensor_bytes(choice.format, name->side, static_cast<int>(tensor->ne[0] / head_dim), head_dim,
                                       static_cast<uint64_t>(tensor->ne[1]), static_cast<uint64_t>(tensor->ne[2]), choice.kept);
     return description{*name, choice, bytes};
-}
-
-struct layers_here {
-    std::mutex    lock;
-    std::set<int> numbers;
-};
-
-layers_here & all_layers() {
-    static layers_here all;
-    return all;
 }
 
 // Tells rows that this tensor packs from those of other models, formats and transforms.
@@ -126,18 +115,18 @@ std::optional<cache_name> parse_cache_name(std::string_view name) {
 
 bool is_recurrent_state(std::string_view name) { return name.starts_with("cache_r_l") || name.starts_with("cache_s_l"); }
 
-Result<size_t> cache_tensor_bytes(const ggml_tensor * tensor) {
-    KVT_TRY(const description d, describe(tensor));
+Result<size_t> cache_tensor_bytes(const ggml_tensor * tensor, const plan_source & source) {
+    KVT_TRY(const description d, describe(tensor, source));
     return d.bytes;
 }
 
-Result<cache_tensor> make_cache_tensor(const ggml_tensor * tensor) {
-    KVT_TRY(const description d, describe(tensor));
+Result<cache_tensor> make_cache_tensor(const ggml_tensor * tensor, const std::shared_ptr<const plan_source> & source) {
+    KVT_TRY(const description d, describe(tensor, *source));
     cache_tensor made;
     made.name   = d.name;
+    made.source = source;
     made.format = d.choice.format;
     made.kept   = d.choice.kept;
-    KVT_TRY(const auto source, current_plan());
     KVT_TRY(made.transforms, transforms_of(*source, d.name.side, d.name.layer));
     made.n_embd    = tensor->ne[0];
     made.n_cells   = tensor->ne[1];
@@ -147,16 +136,14 @@ Result<cache_tensor> make_cache_tensor(const ggml_tensor * tensor) {
     KVT_TRY(made.kernels, current_kernels());
     made.signature = signature_of(*source, d, made.n_embd);
     if (d.choice.head_dim != 0) KVT_CHECK_OK(made.learn_head_dim(d.choice.head_dim));
-    layers_here &          here = all_layers();
-    const std::scoped_lock guard(here.lock);
-    here.numbers.insert(d.name.layer);
+    const std::scoped_lock guard(source->here->lock);
+    source->here->numbers.insert(d.name.layer);
     return made;
 }
 
-bool layer_is_here(int layer) {
-    layers_here &          here = all_layers();
-    const std::scoped_lock guard(here.lock);
-    return here.numbers.contains(layer);
+bool layer_is_here(const plan_source & source, int layer) {
+    const std::scoped_lock guard(source.here->lock);
+    return source.here->numbers.contains(layer);
 }
 
 Status cache_tensor::learn_head_dim(int head_dim) {

@@ -2,6 +2,7 @@
 // n_embd elements is packed storage.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -25,11 +26,14 @@ std::optional<cache_name> parse_cache_name(std::string_view name);
 // "cache_r_l0", "cache_s_l0": the state of a recurrent or convolution layer, which llama.cpp updates with ops of all kinds.
 bool is_recurrent_state(std::string_view name);
 
-// Bytes that a cache tensor takes in our buffer under the current plan. Errors: no plan, wrong type or shape.
-Result<size_t> cache_tensor_bytes(const ggml_tensor * tensor);
+struct plan_source;
+
+// Bytes that a cache tensor takes in our buffer under a plan. Errors: wrong type or shape.
+Result<size_t> cache_tensor_bytes(const ggml_tensor * tensor, const plan_source & source);
 
 struct cache_tensor {
     cache_name                                          name;
+    std::shared_ptr<const plan_source>                  source;
     Format                                              format;
     Kept                                                kept;
     std::shared_ptr<const std::vector<PackedTransform>> transforms;
@@ -61,10 +65,10 @@ struct cache_tensor {
 // The cache tensor behind `tensor` or the tensor it is a view of; null for others.
 cache_tensor * cache_tensor_of(const ggml_tensor * tensor);
 
-// Whether a cache tensor of this layer was ever made.
-bool layer_is_here(int layer);
+// Whether a cache tensor of this layer was ever made under this plan.
+bool layer_is_here(const plan_source & source, int layer);
 
 // Makes the object for a tensor whose memory was assigned. Errors as cache_tensor_bytes.
-Result<cache_tensor> make_cache_tensor(const ggml_tensor * tensor);
+Result<cache_tensor> make_cache_tensor(const ggml_tensor * tensor, const std::shared_ptr<const plan_source> & source);
 
 }  // namespace kvt::plugin

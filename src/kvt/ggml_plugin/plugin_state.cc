@@ -17,13 +17,13 @@ namespace kvt::plugin {
 namespace {
 
 struct state {
-    std::mutex                         lock;
-    std::shared_ptr<const plan_source> chosen;    // by kvt_set_plan
-    std::shared_ptr<const plan_source> from_env;  // cache of KVT_PLAN
-    std::string                        last_error;
-    kvt_tap_fn                         tap      = nullptr;
-    void *                             tap_user = nullptr;
-    std::atomic<bool>                  tap_on{false};
+    std::mutex                          lock;
+    std::shared_ptr<const plan_sources> chosen;    // by kvt_set_plan
+    std::shared_ptr<const plan_sources> from_env;  // cache of KVT_PLAN
+    std::string                         last_error;
+    kvt_tap_fn                          tap      = nullptr;
+    void *                              tap_user = nullptr;
+    std::atomic<bool>                   tap_on{false};
 };
 
 state & global() {
@@ -44,6 +44,13 @@ Result<std::shared_ptr<const Tensors>> cached_calibration(const CalibrationRef &
     return tensors;
 }
 
+Status add_calibration(plan_source & source) {
+    if (source.plan && !source.plan->transforms.empty()) {
+        KVT_TRY(source.calibration, cached_calibration(source.plan->calibration));
+    }
+    return ok_status();
+}
+
 Result<std::shared_ptr<const plan_source>> load_source(const std::string & text, const char * folder) {
     auto source = std::make_shared<plan_source>();
     if (looks_like_short_form(text)) {
@@ -56,37 +63,64 @@ Result<std::shared_ptr<const plan_source>> load_source(const std::string & text,
     } else {
         KVT_TRY(source->plan, read_plan_file(text));
     }
-    if (source->plan && !source->plan->transforms.empty()) {
-        KVT_TRY(source->calibration, cached_calibration(source->plan->calibration));
-    }
+    KVT_CHECK_OK(add_calibration(*source));
     return std::shared_ptr<const plan_source>(std::move(source));
+}
+
+Result<std::shared_ptr<const plan_sources>> load_sources(const std::string & text) {
+    auto sources = std::make_shared<plan_sources>();
+    if (!names_plan_set(text)) {
+        KVT_TRY(sources->only, load_source(text, nullptr));
+        return std::shared_ptr<const plan_sources>(std::move(sources));
+    }
+    KVT_TRY(sources->set, read_plan_set(text));
+    for (const NamedPlanFile & file : sources->set.plans) sources->parsed.push_back({file.plan, {}});
+    if (sources->set.others) sources->parsed.push_back({std::nullopt, *sources->set.others});
+    return std::shared_ptr<const plan_sources>(std::move(sources));
 }
 
 }  // namespace
 
-Result<std::shared_ptr<const plan_source>> current_plan() {
+Result<std::shared_ptr<const plan_sources>> current_plans() {
     state &                s = global();
     const std::scoped_lock guard(s.lock);
     if (s.chosen) return s.chosen;
     if (s.from_env) return s.from_env;
     const char * env = std::getenv("KVT_PLAN");
     if (env == nullptr || *env == '\0') {
-        return Error{"KVT_PLAN is not set: give it a plan file, or a short form such as kivi:K4V2"};
+        return Error{"KVT_PLAN is not set: give it a plan file, several, or a short form such as kivi:K4V2"};
     }
-    auto loaded = load_source(env, nullptr);
+    auto loaded = load_sources(env);
     if (!loaded.ok()) return Error{fmt::format("KVT_PLAN={}: {}", env, loaded.error().message)};
     s.from_env = *loaded;
     return s.from_env;
 }
 
+std::vector<const plan_source *> possible_sources(const plan_sources & plans, const std::vector<CacheRow> & rows) {
+    std::vector<const plan_source *> possible;
+    for (const plan_source & source : plans.parsed) {
+        if (!source.plan || may_fit(*source.plan, rows)) possible.push_back(&source);
+    }
+    return possible;
+}
+
+Result<std::shared_ptr<const plan_source>> source_of(const plan_sources & plans, const std::vector<CacheRow> & rows) {
+    const auto index = find_plan(plans.set, rows);
+    if (!index.ok()) return Error{fmt::format("KVT_PLAN={}: {}", plans.set.name, index.error().message)};
+    auto source = std::make_shared<plan_source>(plans.parsed[index->value_or(plans.set.plans.size())]);
+    KVT_CHECK_OK(add_calibration(*source));
+    return std::shared_ptr<const plan_source>(std::move(source));
+}
+
 Status set_plan(const char * text, const char * folder) {
-    std::shared_ptr<const plan_source> source;
+    std::shared_ptr<plan_sources> sources;
     if (text != nullptr) {
-        KVT_TRY(source, load_source(text, folder));
+        sources = std::make_shared<plan_sources>();
+        KVT_TRY(sources->only, load_source(text, folder));
     }
     state &                s = global();
     const std::scoped_lock guard(s.lock);
-    s.chosen = std::move(source);
+    s.chosen = std::move(sources);
     return ok_status();
 }
 

@@ -3,10 +3,13 @@
 #include <exception>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "ggml-backend-impl.h"
 #include "kvt/ggml_plugin/backend.h"
 #include "kvt/ggml_plugin/plugin_state.h"
 #include "kvt/kernels/self_test.h"
+#include "kvt/plugin_api/llama_versions.h"
 
 namespace kvt::plugin {
 
@@ -83,6 +86,20 @@ void * reg_get_proc_address(ggml_backend_reg_t, const char * name) {
     return nullptr;
 }
 
+// ggml compares the number of its backend interface only, which does not change with the structs behind it.
+bool host_is_served() {
+    try {
+        const std::string host = ggml_version();
+        if (serves_ggml(host, KVT_GGML_VERSION)) return true;
+        fail(fmt::format(
+            "this llama.cpp has ggml {}; the plugin serves llama.cpp {}: use one of these, or build the plugin against yours",
+            host, llama_versions_text()));
+    } catch (...) {
+        // Out of memory while reporting: not loading is the answer.
+    }
+    return false;
+}
+
 }  // namespace
 
 ggml_backend_reg_t kvt_reg() {
@@ -98,5 +115,8 @@ __attribute__((visibility("default"))) ggml_backend_reg_t ggml_backend_init(void
 __attribute__((visibility("default"))) int                ggml_backend_score(void);
 }
 
-ggml_backend_reg_t ggml_backend_init(void) { return kvt::plugin::kvt_reg(); }
-int                ggml_backend_score(void) { return 1; }
+ggml_backend_reg_t ggml_backend_init(void) {
+    if (kvt::plugin::host_is_served()) return kvt::plugin::kvt_reg();
+    return nullptr;
+}
+int ggml_backend_score(void) { return 1; }

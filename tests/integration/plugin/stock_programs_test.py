@@ -111,6 +111,10 @@ class Refusals(unittest.TestCase):
         self.assertIn("-fa on", result.stderr)
         self.assertNotEqual(result.returncode, 0)
 
+    def test_another_llama_cpp(self):
+        self.refused(["this llama.cpp has ggml 0.99.1; the plugin serves llama.cpp ", "invalid device: KVT0"], "kivi:K4V4",
+                     LD_PRELOAD=os.environ["KVT_TEST_OTHER_GGML"])
+
     def test_plan_of_another_model(self):
         other = MODEL.replace("hd64", "hd32")
         with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/plugin_api/llama_versions.h"
 #include "support/plans.h"
 #include "support/program.h"
 
@@ -87,6 +88,22 @@ TEST_F(HostProgram, WithoutAPlanTheLibrarysElseTheDefault) {
     EXPECT_THAT(kvtuner("plan list").out, HasSubstr(place.string()));
 }
 
+TEST_F(HostProgram, ADraftModelHasAPlanOfItsOwn) {
+    const std::string hd32  = std::string(KVT_TEST_ROOT) + "/data/stories260K/stories260K-hd32-f32.gguf";
+    const std::string start = "serve -m " + kModel + " --bin '" + fake("llama-server") + "' --dry-run ";
+    const std::string draft = " -- --spec-draft-model '" + hd32 + "'";
+    const std::string path  = (folder_ / "draft.json").string();
+    ASSERT_EQ(kvtuner("plan make kivi:K4V2 -m '" + hd32 + "' -o '" + path + "'").exit_code, 0);
+    const Outcome both = kvtuner(start + "--plan kivi:KV8 --draft-plan '" + path + "'" + draft);
+    EXPECT_THAT(both.out, HasSubstr("KVT_PLAN='" + path + ";kivi:KV8' ")) << both.err;
+    EXPECT_THAT(both.err, HasSubstr("kivi:KV8 as given (9.25 bits); draft model: " + path + " as given ("));
+    EXPECT_THAT(kvtuner(start + "--plan kivi:KV8 --draft-plan kivi:KV8" + draft).out, HasSubstr("KVT_PLAN=kivi:KV8 "));
+    EXPECT_THAT(kvtuner(start + "--plan kivi:KV8 --draft-plan kivi:KV4" + draft).err,
+                HasSubstr("cannot be told apart by the model"));
+    EXPECT_THAT(kvtuner(start + "--draft-plan kivi:KV4").err, HasSubstr("--draft-plan is for a draft model on this device"));
+    EXPECT_THAT(kvtuner(start + "--plan kivi:KV8" + draft + " -devd none").out, HasSubstr("KVT_PLAN=kivi:KV8 "));
+}
+
 TEST_F(HostProgram, SaysWhatIsWrong) {
     const auto errors = [&](const std::string & rest) {
         const Outcome run = kvtuner("serve -m " + rest);
@@ -96,7 +113,7 @@ TEST_F(HostProgram, SaysWhatIsWrong) {
         return run.err;
     };
     EXPECT_THAT(errors(kModel + " --bin '" + fake("old", "version: 0.4.9 (build 1)") + "'"),
-                HasSubstr("old is llama.cpp 0.4.9, and the plugin is built for llama.cpp 0.5.0: use that version"));
+                HasSubstr("old is llama.cpp 0.4.9, and the plugin serves llama.cpp 10069, 10335, 0.2.0, 0.4.0, 0.5.0: use one of these"));
     EXPECT_THAT(errors(kModel + " --bin '" + fake("mute", "hello") + "'"), HasSubstr("mute does not say its version"));
     EXPECT_THAT(errors(kModel + " --bin /nowhere"), HasSubstr("/nowhere is neither a folder nor a program"));
     fs::create_directories(folder_ / "empty");
@@ -115,6 +132,15 @@ TEST(HostVersion, IsReadFromWhatProgramsPrint) {
     EXPECT_EQ(version_in("version: 6123 (abc)"), "6123");
     EXPECT_EQ(version_in("my version: 0.5.0"), "");
     EXPECT_EQ(version_in(""), "");
+}
+
+TEST(HostVersion, OfGgmlIsServedIfThePluginWasRunInItOrCompiledForIt) {
+    EXPECT_TRUE(serves_ggml("0.25.3-dev", "0.25"));
+    EXPECT_TRUE(serves_ggml("0.19.0", "0.25"));
+    EXPECT_TRUE(serves_ggml("0.26.1", "0.26"));
+    EXPECT_FALSE(serves_ggml("0.26.1", "0.25"));
+    EXPECT_FALSE(serves_ggml("0.2.5", "0.25"));
+    EXPECT_FALSE(serves_ggml("", "0.25"));
 }
 
 TEST(DefaultPlan, NeedsNoCalibration) {

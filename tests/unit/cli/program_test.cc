@@ -24,9 +24,8 @@ using testing::temporary;
 TEST(Program, VersionNamesCommitLlamaAndIsa) {
     const Outcome run = kvtuner("--version");
     EXPECT_EQ(run.exit_code, 0);
-    EXPECT_THAT(run.out,
-                ::testing::MatchesRegex(
-                    "kvtuner [0-9.]+ \\([0-9a-z]+\\) llama\\.cpp v[0-9.]+ isa (scalar|avx2|avxvnni|avx512|neon|neoni8)\n"));
+    EXPECT_THAT(run.out, ::testing::MatchesRegex("kvtuner [0-9.]+ \\([0-9a-z]+\\) llama\\.cpp v[0-9.]+ isa "
+                                                 "(scalar|avx2|avxvnni|avx512|neon|neoni8) plugin for llama\\.cpp [0-9., ]+\n"));
     EXPECT_EQ(kvtuner("--version", "KVT_FORCE_ISA=scalar").out.find("isa scalar") != std::string::npos, true);
 }
 
