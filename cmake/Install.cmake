@@ -1,16 +1,31 @@
-# cmake --install: bin/kvtuner, lib/kvtuner/libggml-kvtuner.so (found by the program as ../lib/kvtuner) and share/kvtuner (texts).
-# The libraries of llama.cpp stay where scripts/llama_cpp.sh built them; both files carry that folder as their RPATH.
+# cmake --install: bin/kvtuner, lib/kvtuner/libggml-kvtuner.so (found by the program as ../lib/kvtuner), share/kvtuner (texts), man page
+# and completions; component dev: headers, static libraries and find_package(kvtuner). The libraries of llama.cpp stay where
+# scripts/llama_cpp.sh built them; program and plugin carry that folder as their RPATH.
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME kvtuner)
-foreach(kvt_installed kvtuner ggml-kvtuner)
-  if(TARGET ${kvt_installed})
-    set_target_properties(${kvt_installed} PROPERTIES INSTALL_RPATH "${KVT_LLAMA_ROOT}/build/bin")
-  endif()
-endforeach()
-if(TARGET kvtuner)
-  install(TARGETS kvtuner RUNTIME DESTINATION bin)
-endif()
-if(TARGET ggml-kvtuner)
-  install(TARGETS ggml-kvtuner LIBRARY DESTINATION lib/kvtuner)
-endif()
+set_target_properties(kvtuner ggml-kvtuner PROPERTIES INSTALL_RPATH "${KVT_LLAMA_ROOT}/build/bin")
+
+# --- Program, plugin, texts ---
+install(TARGETS kvtuner RUNTIME DESTINATION bin)
+install(TARGETS ggml-kvtuner LIBRARY DESTINATION lib/kvtuner)
 install(DIRECTORY data/ DESTINATION share/kvtuner)
-install(FILES LICENSE THIRD_PARTY.md README.md CHANGELOG.md DESTINATION share/doc/kvtuner)
+install(FILES LICENSE THIRD_PARTY.md README.md CHANGELOG.md CITATION.cff DESTINATION share/doc/kvtuner)
+if(KVT_WRITE_TEXTS)
+  install(FILES "${KVT_TEXTS_DIR}/kvtuner.1" DESTINATION share/man/man1)
+  install(FILES "${KVT_TEXTS_DIR}/kvtuner.bash" DESTINATION share/bash-completion/completions RENAME kvtuner)
+  install(FILES "${KVT_TEXTS_DIR}/kvtuner.fish" DESTINATION share/fish/vendor_completions.d)
+  install(FILES "${KVT_TEXTS_DIR}/kvtuner.zsh" DESTINATION share/zsh/site-functions RENAME _kvtuner)
+endif()
+
+# --- find_package(kvtuner): kvtuner::base, kvtuner::quant, kvtuner::plan ---
+include(CMakePackageConfigHelpers)
+set(kvt_config_dir lib/cmake/kvtuner)
+foreach(component base quant plan)
+  set_target_properties(kvt_${component} PROPERTIES EXPORT_NAME ${component})
+  install(DIRECTORY src/kvt/${component} DESTINATION include/kvt COMPONENT dev FILES_MATCHING PATTERN "*.h" PATTERN shipped_data.h EXCLUDE)
+endforeach()
+install(TARGETS kvt_base kvt_quant kvt_plan EXPORT kvtuner_targets ARCHIVE DESTINATION lib COMPONENT dev)
+install(EXPORT kvtuner_targets NAMESPACE kvtuner:: FILE kvtunerTargets.cmake DESTINATION ${kvt_config_dir} COMPONENT dev)
+configure_package_config_file(cmake/kvtunerConfig.cmake.in "${CMAKE_BINARY_DIR}/generated/kvtunerConfig.cmake" INSTALL_DESTINATION ${kvt_config_dir})
+write_basic_package_version_file("${CMAKE_BINARY_DIR}/generated/kvtunerConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_BINARY_DIR}/generated/kvtunerConfig.cmake" "${CMAKE_BINARY_DIR}/generated/kvtunerConfigVersion.cmake"
+        DESTINATION ${kvt_config_dir} COMPONENT dev)

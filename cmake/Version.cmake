@@ -1,4 +1,4 @@
-# KVT_GIT_HASH: short hash of the checkout, "unknown" outside of git. kvt_build_info: the generated header <kvt_build_info.h>.
+# KVT_GIT_HASH, KVT_COMMIT_DATE: of the checkout, "unknown" and empty outside of git. kvt_build_info: the generated header <kvt_build_info.h>.
 set(KVT_LLAMA_VERSION "v0.5.0")
 # KVT_GGML_VERSION: "0.25", of the ggml whose headers the plugin is compiled with.
 file(STRINGS "${KVT_LLAMA_ROOT}/src/ggml/CMakeLists.txt" kvt_ggml_lines REGEX "^set\\(GGML_VERSION_(MAJOR|MINOR) [0-9]+\\)")
@@ -8,11 +8,14 @@ set(KVT_DATA_FROM_BIN "../share/kvtuner")
 
 find_package(Git QUIET)
 set(KVT_GIT_HASH "unknown")
+set(KVT_COMMIT_DATE "")
 if(GIT_FOUND)
   execute_process(COMMAND "${GIT_EXECUTABLE}" -C "${CMAKE_CURRENT_SOURCE_DIR}" rev-parse --short=12 HEAD
                   OUTPUT_VARIABLE kvt_hash OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE kvt_git_rc)
   if(kvt_git_rc EQUAL 0)
     set(KVT_GIT_HASH "${kvt_hash}")
+    execute_process(COMMAND "${GIT_EXECUTABLE}" -C "${CMAKE_CURRENT_SOURCE_DIR}" log -1 --format=%cs
+                    OUTPUT_VARIABLE KVT_COMMIT_DATE OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
     # A new commit configures again, so that --version does not show an old hash.
     execute_process(COMMAND "${GIT_EXECUTABLE}" -C "${CMAKE_CURRENT_SOURCE_DIR}" rev-parse --absolute-git-dir
                     OUTPUT_VARIABLE kvt_git_dir OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that kvtuner needs (apt-get, as root or through sudo); does nothing when all are present.
-# usage: scripts/deps.sh [--list | --arm]     --arm: what scripts/test_arm.sh needs on top
+# usage: scripts/deps.sh [--list] [--arm] [--shells]
+#   --arm      what scripts/test_arm.sh needs on top
+#   --shells   what the tests of man page and completions need on top
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 packages=(
@@ -13,8 +15,16 @@ packages=(
     python3 python3-pip python3-venv curl ca-certificates unzip util-linux # what the scripts use
 )
 
-if [ "${1:-}" = --arm ]; then packages+=(g++-aarch64-linux-gnu qemu-user googletest); fi
-if [ "${1:-}" = --list ]; then
+list=no
+for argument in "$@"; do
+    case $argument in
+    --list) list=yes ;;
+    --arm) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;;
+    --shells) packages+=(zsh fish mandoc groff-base) ;;
+    *) die "unknown option $argument (known: --list --arm --shells)" ;;
+    esac
+done
+if [ $list = yes ]; then
     printf '%s\n' "${packages[@]}"
     exit 0
 fi

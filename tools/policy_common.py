@@ -3,8 +3,9 @@ import argparse
 import pathlib
 import sys
 
-SOURCE_FOLDERS = ("src", "tests", "bench", "cmake", "scripts", "tools", "docs", ".ci")
-SOURCE_ENDINGS = (".h", ".cc", ".cmake", ".txt", ".in", ".sh", ".py", ".md", ".json", ".inc", ".html", ".css", ".js")
+SOURCE_FOLDERS = ("src", "tests", "bench", "cmake", "scripts", "tools", "docs", ".ci", ".github")
+SOURCE_ENDINGS = (".h", ".cc", ".cmake", ".txt", ".in", ".sh", ".py", ".md", ".json", ".inc", ".html", ".css", ".js",
+                   ".yml", ".yaml", ".cff")
 DATA_FOLDERS = ("tests/data", "tests/golden/data")  # third-party or binary bytes, kept as they came
 
 

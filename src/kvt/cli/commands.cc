@@ -1,5 +1,7 @@
 #include "kvt/cli/commands.h"
 
+#include "kvt/cli/completion_command.h"
+
 namespace kvt::cli {
 
 void add_commands(Commands & commands) {
@@ -20,6 +22,8 @@ void add_commands(Commands & commands) {
     add_bench(commands);
     add_lcb_convert(commands);
     add_doctor(commands);
+    add_completion(commands);
+    add_man(commands);
 }
 
 }  // namespace kvt::cli

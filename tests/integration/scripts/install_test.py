@@ -39,6 +39,11 @@ class Install(unittest.TestCase):
         for name in ("share/kvtuner/gsm8k_train_20.jsonl", "share/kvtuner/wikitext2/wiki.valid.head.raw", "share/doc/kvtuner/LICENSE"):
             self.assertTrue((self.prefix / name).is_file(), name)
 
+    def test_man_page_and_completions_are_those_of_the_program(self):
+        for name, arguments in (("man/man1/kvtuner.1", ["man"]), ("bash-completion/completions/kvtuner", ["completion", "bash"]),
+                                ("zsh/site-functions/_kvtuner", ["completion", "zsh"]), ("fish/vendor_completions.d/kvtuner.fish", ["completion", "fish"])):
+            self.assertEqual((self.prefix / "share" / name).read_text(), self.kvtuner(*arguments).stdout, name)
+
 
 if __name__ == "__main__":
     unittest.main()

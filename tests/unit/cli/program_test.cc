@@ -31,9 +31,9 @@ TEST(Program, VersionNamesCommitLlamaAndIsa) {
 
 TEST(Program, EveryHelpHasExamples) {
     for (const char * command :
-         {"",         "plan",     "plan show",   "plan check", "plan make", "bench",     "doctor",    "eval",
-          "eval kld", "eval ppl", "tune",        "calibrate",  "profile",   "prune",     "cluster",   "search",
-          "export",   "import",   "lcb-convert", "serve",      "run",       "plan list", "plan diff", "plan fit"}) {
+         {"",     "plan",      "plan show", "plan check", "plan make",  "bench",  "doctor", "eval",   "eval kld",    "eval ppl",
+          "tune", "calibrate", "profile",   "prune",      "cluster",    "search", "export", "import", "lcb-convert", "serve",
+          "run",  "plan list", "plan diff", "plan fit",   "completion", "man"}) {
         const Outcome run = kvtuner(std::string(command) + " --help");
         EXPECT_EQ(run.exit_code, 0) << command;
         EXPECT_NE(run.out.find("Example"), std::string::npos) << command;
