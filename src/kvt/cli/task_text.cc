@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "kvt/cli/retrieval_text.h"
 #include "kvt/cli/table.h"
 #include "kvt/harness/summary.h"
 
@@ -81,6 +82,36 @@ std::string flips_text(const RunComparison & c) {
     return out;
 }
 
+// A share with its 95 % interval: "45.0 (40.1 .. 50.0)".
+std::string with_interval(const Json & s) {
+    const auto share = [](const Json & v) { return 100 * v.get<double>(); };
+    if (s["ci_low"].is_null()) return fmt::format("{:.1f}", share(s["mean"]));
+    return fmt::format("{:.1f} ({:.1f} .. {:.1f})", share(s["mean"]), share(s["ci_low"]), share(s["ci_high"]));
+}
+
+// Several answers per item: avg@n and pass@k of every score, a run and score a row.
+std::string samples_text(const std::vector<TaskRecord> & records) {
+    std::vector<std::string> names;
+    for (const Json & sample : records[0].summary.value("samples", Json::array())) {
+        const auto name = sample["name"].get<std::string>();
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+    if (names.empty()) return {};
+    std::vector<Table::Column> columns{{"plan", Align::left}, {"score", Align::left}};
+    for (const std::string & name : names) columns.push_back({name + " % (95 %)"});
+    Table table(std::move(columns));
+    for (const TaskRecord & r : records) {
+        std::vector<std::pair<std::string, std::vector<std::string>>> rows;  // score, cells
+        for (const Json & sample : r.summary.value("samples", Json::array())) {
+            const auto score = sample["score"].get<std::string>();
+            if (rows.empty() || rows.back().first != score) rows.push_back({score, {run_name(r), score}});
+            rows.back().second.push_back(with_interval(sample));
+        }
+        for (auto & [score, cells] : rows) table.row(std::move(cells));
+    }
+    return "\n" + table.text();
+}
+
 }  // namespace
 
 std::string runs_text(const std::vector<TaskRecord> & records) {
@@ -104,7 +135,7 @@ std::string runs_text(const std::vector<TaskRecord> & records) {
         table.row(std::move(cells));
     }
     const Json & h   = records[0].header;
-    std::string  out = table.text();
+    std::string  out = table.text() + samples_text(records) + retrieval_text(records);
     out += fmt::format("\n{}{}{}: {} items, {} sample{} each, at most {} new tokens, seed {}\n", h.value("task", ""),
                        h.value("variant", "").empty() ? "" : " ", h.value("variant", ""), h.value("n_items", 0),
                        h.value("samples", 1), h.value("samples", 1) == 1 ? "" : "s", h.value("max_new_tokens", 0),

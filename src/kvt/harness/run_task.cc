@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/stopwatch.h"
+#include "kvt/harness/retrieval_map.h"
 
 namespace kvt {
 
@@ -233,7 +234,8 @@ Result<TaskRecord> run_task(const Task & task, const TaskPrompts & prompts, cons
         KVT_CHECK_OK(status);
         progress.end();
     }
-    Json summary              = to_json(summarize(file.record().lines));
+    Json summary = to_json(summarize(file.record().lines));
+    if (const auto cells = retrieval_map(file.record().lines); !cells.empty()) summary["retrieval"] = to_json(cells);
     summary["wall_seconds"]   = watch.seconds();
     summary["peak_rss_bytes"] = peak_rss_bytes();
     KVT_CHECK_OK(file.finish(summary));

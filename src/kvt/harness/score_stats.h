@@ -25,6 +25,15 @@ MeanScore mean_score(std::span<const double> values);
 // 95 % interval of the mean of items by bootstrap over them; none with fewer than 8.
 std::optional<Interval> bootstrap_items(std::span<const double> values);
 
+// pass@k: the chance that at least one of k answers drawn from n, of which c are right, is right: 1 - C(n-c, k) / C(n, k), as a
+// product (evaluation.md section 6.5). 0 <= c <= n and 1 <= k <= n; n 10, c 3, k 2 gives 0.533333.
+constexpr double pass_at_k(int n, int c, int k) {
+    if (n - c < k) return 1;
+    double none = 1;
+    for (int i = n - c + 1; i <= n; ++i) none *= 1 - static_cast<double>(k) / i;
+    return 1 - none;
+}
+
 // McNemar's exact test, two-sided: `b` items that only the first got right, `c` only the second. (1, 3) 0.625; (2, 10) 0.038574.
 double mcnemar_exact(int b, int c);
 

@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "kvt/base/optional_json.h"
 
 namespace kvt {
@@ -59,6 +61,40 @@ MeanScore score_of(const Lines & lines, const std::string & name) {
     return mean_score(plain);
 }
 
+// Right answers of one item.
+struct Tally {
+    int n = 0, right = 0;
+};
+
+// In order of first appearance; empty if some answer is neither right nor wrong.
+std::vector<Tally> tallies(std::span<const ItemLine> lines, const std::string & name) {
+    std::vector<Tally>            out;
+    std::map<std::string, size_t> places;
+    for (const ItemLine & line : lines) {
+        const double * score = find_score(line, name);
+        if (score == nullptr && line.error.empty()) continue;
+        if (score != nullptr && *score != 0 && *score != 1) return {};
+        const auto [place, is_new] = places.try_emplace(line.item, out.size());
+        if (is_new) out.emplace_back();
+        ++out[place->second].n;
+        out[place->second].right += score != nullptr && *score == 1 ? 1 : 0;
+    }
+    return out;
+}
+
+void add_samples(std::span<const ItemLine> lines, const NamedScore & mean, std::vector<SampleScore> & out) {
+    const std::vector<Tally> items = tallies(lines, mean.name);
+    const auto least = std::min_element(items.begin(), items.end(), [](const Tally & a, const Tally & b) { return a.n < b.n; });
+    if (least == items.end() || least->n < 2) return;
+    out.push_back({mean.name, fmt::format("avg@{}", least->n), mean.score});
+    for (int k = 2;; k = std::min(2 * k, least->n)) {
+        std::vector<double> values;
+        for (const Tally & item : items) values.push_back(pass_at_k(item.n, item.right, k));
+        out.push_back({mean.name, fmt::format("pass@{}", k), mean_score(values)});
+        if (k == least->n) return;
+    }
+}
+
 }  // namespace
 
 RunSummary summarize(std::span<const ItemLine> lines) {
@@ -79,6 +115,9 @@ RunSummary summarize(std::span<const ItemLine> lines) {
     s.n_items        = static_cast<int>(items.size());
     const auto names = score_names(lines);
     for (const std::string & name : names) s.scores.push_back({name, score_of(lines, name)});
+    for (const NamedScore & score : s.scores) {
+        if (score.name != kLogLikelihood) add_samples(lines, score, s.samples);
+    }
     for (const auto & [key, part] : by_group) {
         if (!names.empty()) s.groups.push_back({key.first, key.second, {names[0], score_of(part, names[0])}});
     }
@@ -110,6 +149,13 @@ Json to_json(const RunSummary & s) {
         one["value"] = g.value;
         one["score"] = g.headline.name;
         j["groups"].push_back(std::move(one));
+    }
+    j["samples"] = Json::array();
+    for (const SampleScore & sample : s.samples) {
+        Json one     = to_json(sample.value);
+        one["score"] = sample.score;
+        one["name"]  = sample.name;
+        j["samples"].push_back(std::move(one));
     }
     return j;
 }

@@ -25,11 +25,21 @@ struct GroupScore {
     NamedScore  headline;
 };
 
+// Several answers per item: "avg@8" is the share of right ones, "pass@4" the chance that 4 of the 8 hold a right one.
+struct SampleScore {
+    std::string score;  // whose: "flexible"
+    std::string name;   // "avg@8", "pass@4"
+    MeanScore   value;  // over items
+};
+
 struct RunSummary {
     int                     n_items = 0, n_answers = 0, n_error = 0, n_length = 0, n_no_answer = 0, n_unscored = 0;
     std::vector<NamedScore> scores;  // the headline first
     std::vector<GroupScore> groups;  // of the headline score
-    int64_t                 prompt_tokens = 0, new_tokens = 0;
+    // Of scores that are 0 or 1, if every item has at least two answers: avg@n, and pass@k for k = 2, 4, 8 ... and n; n is the
+    // least number of answers that an item has.
+    std::vector<SampleScore> samples;
+    int64_t                  prompt_tokens = 0, new_tokens = 0;
 };
 
 // Names of the scores, the headline first.

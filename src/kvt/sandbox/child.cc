@@ -19,6 +19,7 @@
 #include "kvt/base/file_io.h"
 #include "kvt/base/progress.h"
 #include "kvt/base/stopwatch.h"
+#include "kvt/sandbox/tree_memory.h"
 
 namespace kvt {
 
@@ -28,7 +29,7 @@ constexpr int      kLowestDescriptor = 10;     // ours lie above 0-2, which the 
 constexpr unsigned kNobody           = 65534;  // uid and gid of "nobody" in Linux
 constexpr int      kCannotExec       = 127;
 constexpr size_t   kKeptErrors       = 4096;
-constexpr int      kTickMs           = 100;  // how late an interrupt may be seen
+constexpr int      kTickMs           = 10;  // how late an interrupt or a lack of memory may be seen; a look costs some 0.1 ms
 constexpr double   kDrainSeconds     = 5;
 
 Error failed(const char * what) { return Error{fmt::format("sandbox: {} failed: {}", what, std::strerror(errno))}; }
@@ -81,6 +82,7 @@ public:
     Reaper(const Reaper &)             = delete;
     Reaper & operator=(const Reaper &) = delete;
     void     kill() const { ::kill(pid_, SIGKILL); }
+    pid_t    pid() const { return pid_; }
 
 private:
     pid_t pid_;
@@ -129,6 +131,7 @@ public:
                 if (!started_) return Error{fmt::format("sandbox: bwrap did not start within {} s", limits_.start_seconds)};
                 stop(ChildOutcome::End::time_limit);
             }
+            if (!stopped_ && started_) look_at_memory();
             wait();
         }
     }
@@ -136,6 +139,12 @@ public:
 private:
     bool any_open() const {
         return std::any_of(std::begin(sources_), std::end(sources_), [](const Source & s) { return s.fd.open(); });
+    }
+
+    void look_at_memory() {
+        if (seconds_now() < next_look_) return;
+        if (tree_holds_more(child_.pid(), limits_.memory_bytes)) stop(ChildOutcome::End::memory_limit);
+        next_look_ = seconds_now() + kTickMs / 1000.0;
     }
 
     void stop(ChildOutcome::End end) {
@@ -177,7 +186,7 @@ private:
     const ChildLimits & limits_;
     ChildOutcome        outcome_;
     Source              sources_[3];
-    double              deadline_ = 0;
+    double              deadline_ = 0, next_look_ = 0;
     bool                started_ = false, stopped_ = false;
 };
 

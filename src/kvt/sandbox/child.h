@@ -16,10 +16,11 @@ struct ChildLimits {
     double   start_seconds = 30;  // until the child says something on its status descriptor
     double   wall_seconds  = 6;   // from then on
     uint64_t output_bytes  = 0;   // of standard output and of standard error each
+    uint64_t memory_bytes  = 0;   // of the child and its descendants together
 };
 
 struct ChildOutcome {
-    enum class End : uint8_t { exited, time_limit, output_limit };
+    enum class End : uint8_t { exited, time_limit, output_limit, memory_limit };
     End         end = End::exited;
     std::string output, errors, status;  // what it wrote to descriptors 1, 2 and `status`; errors: the last 4 KiB
 };

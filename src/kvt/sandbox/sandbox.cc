@@ -109,7 +109,7 @@ std::vector<std::string> Sandbox::arguments(const SandboxProgram & program, cons
     add({"--die-with-parent", "--new-session", "--seccomp", std::to_string(filter)});
     // --- What the program sees ---
     out.insert(out.end(), system_.begin(), system_.end());
-    for (const char * device : {"/dev/null", "/dev/zero", "/dev/urandom"}) add({"--dev-bind", device, device});
+    for (const char * device : {"/dev/null", "/dev/urandom"}) add({"--dev-bind", device, device});
     add({"--size", std::to_string(kSandboxTmpBytes), "--tmpfs", "/tmp"});
     for (size_t i = 0; i < files.size(); ++i)
         add({"--ro-bind-data", std::to_string(files[i]), "/program/" + program.files[i].name});
@@ -141,6 +141,7 @@ Result<SandboxOutcome> Sandbox::run_once(const SandboxProgram & program) const {
     ChildLimits limits;
     limits.wall_seconds = program.wall_seconds;
     limits.output_bytes = program.output_bytes;
+    limits.memory_bytes = program.memory_bytes;
     const auto argv     = arguments(program, numbers, filter.get(), status.write.get());
     numbers.push_back(filter.get());
     KVT_TRY(ChildOutcome child, run_child(argv, input, numbers, std::move(status), limits));

@@ -2,7 +2,8 @@
 //
 // bubblewrap makes the walls: new user, network, pid, ipc and uts namespaces, a read-only system (/usr and nothing of /etc,
 // /home, /proc or /sys), a private /tmp, an empty environment, no capability, a filter of system calls (syscall_filter.h);
-// prlimit sets the limits inside of them. A caller that is root becomes "nobody" first. Source: evaluation.md section 6.6.
+// prlimit sets the limits inside of them, and the memory of all processes
+// together is looked at every 10 ms. A caller that is root becomes "nobody" first. Source: evaluation.md section 6.6.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,13 @@ namespace kvt {
 
 // --- Interface ---
 
+// Of every process inside, but the last one, which is of the private /tmp.
+constexpr uint64_t kSandboxMemoryBytes = uint64_t{4} << 30;  // and of all processes together
+constexpr int      kSandboxProcesses   = 32;                 // threads count
+constexpr int      kSandboxOpenFiles   = 64;
+constexpr uint64_t kSandboxFileBytes   = uint64_t{32} << 20;
+constexpr uint64_t kSandboxTmpBytes    = uint64_t{64} << 20;
+
 struct SandboxFile {
     std::string name, text;  // seen as /program/<name>, read-only
 };
@@ -24,7 +32,8 @@ struct SandboxProgram {
     std::vector<SandboxFile> files;  // the first one is run by python3 -I
     std::string              input;  // standard input
     double                   wall_seconds = 6;
-    uint64_t                 output_bytes = uint64_t{64} << 20;  // of standard output and of standard error each
+    uint64_t                 output_bytes = uint64_t{64} << 20;   // of standard output and of standard error each
+    uint64_t                 memory_bytes = kSandboxMemoryBytes;  // of all its processes together
 };
 
 struct SandboxOutcome {
@@ -34,13 +43,6 @@ struct SandboxOutcome {
     std::string output;         // standard output, cut at the limit
     std::string errors;         // the last 4 KiB of standard error
 };
-
-// Of every process inside, but the last one, which is of the private /tmp.
-constexpr uint64_t kSandboxMemoryBytes = uint64_t{4} << 30;
-constexpr int      kSandboxProcesses   = 32;  // threads count
-constexpr int      kSandboxOpenFiles   = 64;
-constexpr uint64_t kSandboxFileBytes   = uint64_t{32} << 20;
-constexpr uint64_t kSandboxTmpBytes    = uint64_t{64} << 20;
 
 // Programs that the sandbox is made of, as absolute paths.
 struct SandboxTools {

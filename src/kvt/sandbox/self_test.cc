@@ -39,6 +39,7 @@ struct Attack {
     const char * program;  // prints nothing but what got through; "done" at its end
     End          end     = End::exited;
     double       seconds = 20;  // generous: how long an honest end may take on a busy machine
+    uint64_t     memory  = kSandboxMemoryBytes;
 };
 
 constexpr Attack kAttacks[] = {
@@ -107,6 +108,24 @@ import resource
 try: resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40)); print("raised its limit")
 except (ValueError, OSError): pass
 )"},
+    {"memory of no process", R"(
+import ctypes, mmap
+libc = ctypes.CDLL(None)
+if libc.memfd_create(b"x", 0) >= 0: print("made a file in memory")
+if libc.shmget(0, 1 << 20, 0o1600) >= 0: print("made shared memory")
+refused(mmap.mmap, -1, 1 << 20)
+refused(os.stat, "/dev/zero")
+)"},
+    // Each far below its own limit, all together above that of the program.
+    {"memory of many", R"(
+for _ in range(8):
+    if os.fork() == 0:
+        held = bytearray(64 << 20)
+        for at in range(0, len(held), 4096): held[at] = 1
+        time.sleep(60); os._exit(0)
+time.sleep(60)
+)",
+     End::memory_limit, 20, uint64_t{256} << 20},
     {"private files", R"(
 if os.listdir("/tmp"): print("left from another program:", os.listdir("/tmp"))
 def fill():
@@ -186,6 +205,7 @@ std::string judge(const Attack & attack, const SandboxOutcome & outcome) {
     if (outcome.end != attack.end) {
         return outcome.end == End::time_limit     ? "it was still running at its time limit"
                : outcome.end == End::output_limit ? "it wrote without end"
+               : outcome.end == End::memory_limit ? "it took too much memory"
                                                   : fmt::format("it ended by itself with code {}", outcome.exit_code);
     }
     if (attack.end != End::exited || outcome.output == "done\n") return "";
@@ -208,6 +228,7 @@ Result<std::vector<SelfTestRow>> sandbox_self_test(const Sandbox & sandbox) {
         program.input        = fmt::format("{}\n{}\n{}\n", host.port, ::getpid(), host.secret);
         program.wall_seconds = attack.seconds;
         program.output_bytes = uint64_t{1} << 20;
+        program.memory_bytes = attack.memory;
         KVT_TRY(const SandboxOutcome outcome, sandbox.run(program));
         std::string found = judge(attack, outcome);
         rows.push_back({attack.name, found.empty(), std::move(found)});

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 #include <seccomp.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "kvt/sandbox/child.h"
@@ -42,6 +43,9 @@ constexpr const char * kRefused[] = {"ptrace",
                                      "keyctl",
                                      "bpf",
                                      "perf_event_open",
+                                     "memfd_create",  // memory that no process shows as its own
+                                     "memfd_secret",
+                                     "shmget",
                                      "io_uring_setup",
                                      "io_uring_enter",
                                      "io_uring_register",
@@ -71,6 +75,12 @@ Result<std::string> syscall_filter() {
         const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0);
         if (error != 0 && error != -EDOM) return failed(error);  // -EDOM: this processor has no such call
     }
+    // Shared memory without a file stays when the process that filled it is gone, and counts for none that never touched it.
+    constexpr scmp_datum_t kSharedAnonymous = MAP_SHARED | MAP_ANONYMOUS;
+    if (const int error = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 1,
+                                           SCMP_A3(SCMP_CMP_MASKED_EQ, kSharedAnonymous, kSharedAnonymous));
+        error != 0)
+        return failed(error);
     KVT_TRY(Pipe pipe, make_pipe());  // a filter is some 500 bytes, which no pipe is too small for
     if (const int error = seccomp_export_bpf(filter.get(), pipe.write.get()); error != 0) return failed(error);
     pipe.write.close_now();

@@ -70,6 +70,39 @@ TEST(Sandbox, EndsAProgramThatSleepsAndOneThatIgnoresSignals) {
     }
 }
 
+// 6 x 64 MiB, each far below the limit of a process; the copies that fork makes of one array count once.
+TEST(Sandbox, EndsAProgramWhoseProcessesTogetherTakeTooMuch) {
+    KVT_SANDBOX_OR_SKIP(sandbox);
+    SandboxProgram many = program(R"(
+import os, time
+for _ in range(6):
+    if os.fork() == 0:
+        held = b'x' * (64 << 20)
+        time.sleep(60)
+time.sleep(60)
+)");
+    many.memory_bytes   = uint64_t{200} << 20;
+    const auto run      = sandbox->run(many);
+    ASSERT_TRUE(run.ok()) << run.error().message;
+    EXPECT_EQ(run->end, End::memory_limit);
+
+    SandboxProgram shared = program(R"(
+import os, time
+held = b'x' * (64 << 20)
+for _ in range(6):
+    if os.fork() == 0:
+        time.sleep(0.5)
+        os._exit(0)
+for _ in range(6): os.wait()
+print('done')
+)");
+    shared.memory_bytes   = uint64_t{200} << 20;
+    const auto fine       = sandbox->run(shared);
+    ASSERT_TRUE(fine.ok()) << fine.error().message;
+    EXPECT_EQ(fine->end, End::exited);
+    EXPECT_EQ(fine->output, "done\n");
+}
+
 // A lower bound on time, which no load can break: two runs of 0.5 s.
 TEST(Sandbox, RepeatsATimeOutBesideOthersOnceAlone) {
     KVT_SANDBOX_OR_SKIP(sandbox);

@@ -69,6 +69,20 @@ TEST(Needle, ItemsFitAreDeterministicAndScoreTheirOwnReferences) {
     }
 }
 
+TEST(Needle, TextIsCountedWithoutATemplate) {
+    TaskOptions asked  = needle("niah_single_1", 700);
+    asked.variant      = "text";
+    const auto words   = asked.count_tokens;
+    asked.count_tokens = [words](const TaskItem & item) -> Result<int> {
+        if (!item.turns.empty()) return Error{"the model has no chat template"};
+        return words(item);
+    };
+    const auto item = opened(asked)->item(0);
+    ASSERT_TRUE(item.ok()) << item.error().message;
+    EXPECT_TRUE(item->turns.empty());
+    EXPECT_TRUE(item->text.starts_with("A special magic number is hidden"));
+}
+
 TEST(Needle, DepthsOfASingleNeedle) {
     const auto task = opened(needle("niah_single_1", 1000));
     EXPECT_EQ(task->item(0)->groups.at("depth"), "0");

@@ -13,7 +13,7 @@ void put_verdict(Verdict & verdict, CodeVerdict code, int test) {
 }
 
 bool decided_without_run(Verdict & verdict, std::string_view response, bool has_program, const Sandbox * sandbox) {
-    if (!is_utf8(response)) verdict.flags.emplace_back("bad_utf8");
+    if (!is_utf8(response) || response.find('\0') != std::string_view::npos) verdict.flags.emplace_back("bad_utf8");
     if (!has_program) verdict.flags.emplace_back("no_answer");
     if (!verdict.flags.empty()) {
         put_verdict(verdict, CodeVerdict::failed, -1);

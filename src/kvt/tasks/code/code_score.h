@@ -19,7 +19,8 @@ inline constexpr std::string_view kUnscored = "unscored";
 // A verdict with "pass@1" and the flags "verdict=-2" and "failed_test=3" (the latter if `test` is not negative).
 void put_verdict(Verdict & verdict, CodeVerdict code, int test);
 
-// Extraction is done. Gives the verdict of a response that cannot be run: not UTF-8, without a program, or without consent
+// Extraction is done. Gives the verdict of a response that cannot be run: not UTF-8 or with a NUL, without a program, or without
+// consent
 // (`sandbox` is null). False: run it.
 bool decided_without_run(Verdict & verdict, std::string_view response, bool has_program, const Sandbox * sandbox);
 

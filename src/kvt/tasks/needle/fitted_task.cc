@@ -10,9 +10,18 @@
 namespace kvt::tasks {
 
 Result<TaskItem> FittedTask::make_item(size_t index) const {
-    const int  room = header_.n_items > 0 ? options_.length - header_.max_new_tokens : 0;
+    const int room = header_.n_items > 0 ? options_.length - header_.max_new_tokens : 0;
+    // The variant "text" is counted as it is asked, without a template, which the model may not even have.
+    const auto asked = [&](int units) {
+        TaskItem item = item_of(index, units);
+        if (header_.variant == "text") {
+            item.text = std::move(item.turns[0].text);
+            item.turns.clear();
+        }
+        return item;
+    };
     const auto fits = [&](int units) -> Result<bool> {
-        KVT_TRY(const int n, options_.count_tokens(item_of(index, units)));
+        KVT_TRY(const int n, options_.count_tokens(asked(units)));
         return n <= room;
     };
     int smallest = 1;
@@ -38,14 +47,10 @@ Result<TaskItem> FittedTask::make_item(size_t index) const {
         KVT_TRY(const bool more, fits(middle));
         (more ? low : high) = middle;
     }
-    TaskItem item         = item_of(index, low);
+    TaskItem item         = asked(low);
     item.id               = std::to_string(index);
     item.gold             = fmt::format("{}", fmt::join(references(index), ", "));
     item.groups["length"] = std::to_string(options_.length);
-    if (header_.variant == "text") {
-        item.text = std::move(item.turns[0].text);
-        item.turns.clear();
-    }
     return item;
 }
 
