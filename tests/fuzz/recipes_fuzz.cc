@@ -21,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t * data, size_t size) {
     options.map_foreign = true;
     check(kvt::recipes::import_kvtuner_yaml(text, "tiny_kivi.yaml", options));
     check(kvt::recipes::import_modelopt(text, options));
+    check(kvt::recipes::import_gguf_keys({1, std::string(text), {0, 1, 2, 3}, {4, 4, 4, 4}, {4, 4, 4, 4}}, options));
     (void)kvt::recipes::expand_ranges(text, 64);
     return 0;
 }

@@ -1,13 +1,12 @@
 #include "kvt/base/file_io.h"
 
-#include <atomic>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,10 +20,37 @@ Error cannot(const char * what, const std::string & path, int error) {
     return Error{fmt::format("cannot {} \"{}\": {}", what, path, std::strerror(error))};
 }
 
-// Unique in this process and between processes, in the folder of `path` so that rename() stays on one file system.
-std::string temporary_name(const std::string & path) {
-    static std::atomic<unsigned> counter{0};
-    return fmt::format("{}.tmp-{}-{}", path, ::getpid(), counter.fetch_add(1));
+bool is_named(const Descriptor & file, const std::string & path) {
+    struct stat opened = {}, named = {};
+    return ::fstat(file.get(), &opened) == 0 && ::lstat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino;
+}
+
+// One temporary name for each path, in its folder so that rename() stays on one file system: what a killed process leaves
+// behind is removed by the next one that writes the path. Living writers hold a lock on their file, so they are told apart.
+Result<Descriptor> create_temporary(const std::string & path, const std::string & temporary) {
+    for (;;) {
+        Descriptor out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+        if (out.open()) {
+            if (::flock(out.get(), LOCK_EX | LOCK_NB) == 0) {
+                if (is_named(out, temporary)) return out;
+            } else if (errno != EWOULDBLOCK) {
+                const int error = errno;
+                ::unlink(temporary.c_str());
+                return cannot("lock", temporary, error);
+            }
+            continue;  // another writer took the new file for one left behind, and removes it
+        }
+        if (errno != EEXIST) return cannot("write", path, errno);
+        const Descriptor left(::open(temporary.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+        if (!left.open()) {
+            if (errno == ENOENT) continue;
+            return cannot("remove", temporary, errno);
+        }
+        while (::flock(left.get(), LOCK_EX) != 0) {
+            if (errno != EINTR) return cannot("lock", temporary, errno);
+        }
+        if (is_named(left, temporary) && ::unlink(temporary.c_str()) != 0) return cannot("remove", temporary, errno);
+    }
 }
 
 // Makes the rename itself durable. Some file systems cannot sync a folder (EINVAL); the file's bytes are safe there too.
@@ -89,9 +115,8 @@ Result<AtomicFile> AtomicFile::create(const std::string & path) {
             return AtomicFile(path, "", std::move(through));
         }
     }
-    std::string temporary = temporary_name(path);
-    Descriptor  out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (!out.open()) return cannot("write", path, errno);
+    std::string temporary = path + ".tmp";
+    KVT_TRY(Descriptor out, create_temporary(path, temporary));
     return AtomicFile(path, std::move(temporary), std::move(out));
 }
 
@@ -101,11 +126,14 @@ Status AtomicFile::write(std::string_view bytes) {
 }
 
 Status AtomicFile::commit() {
-    if (!temporary_.empty() && ::fsync(out_.get()) != 0) return cannot("write", path_, errno);
-    if (!out_.close_now()) return cannot("write", path_, errno);
-    if (temporary_.empty()) return ok_status();
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) return cannot("write", path_, errno);
+    if (temporary_.empty()) {
+        if (!out_.close_now()) return cannot("write", path_, errno);
+        return ok_status();
+    }
+    // Closing gives the lock up, so it comes last; fsync has reported what closing could.
+    if (::fsync(out_.get()) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) return cannot("write", path_, errno);
     temporary_.clear();
+    out_.close_now();
     sync_folder_of(path_);
     return ok_status();
 }

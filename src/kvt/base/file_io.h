@@ -17,7 +17,7 @@ Result<std::string> read_file(const std::string & path);
 // Writes all bytes at the file's position. 0, or the errno of the first failure.
 int write_all(int fd, std::string_view bytes);
 
-// Writes `path` whole or not at all: temporary file in the same folder, fsync, rename. Leaves nothing behind on failure.
+// Writes `path` whole or not at all: `<path>.tmp` (a killed writer's is removed, a living one's waited for), fsync, rename.
 Status write_file_atomic(const std::string & path, std::string_view bytes);
 
 // The same for output that does not fit in memory: `path` is replaced by commit(); without it nothing is left behind.

@@ -1,6 +1,7 @@
 #include "kvt/cli/app.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -98,15 +99,19 @@ std::string version_line() {
 }
 
 int run(int argc, const char * const * argv) {
+    // A limit of file sizes is then an error of write(), with words. Not ignored, because a program that serve or run starts
+    // would inherit that.
+    std::signal(SIGXFSZ, [](int) {});
+    // Not fmt::print, which throws: stderr may be what cannot be written.
     try {
         install_interrupt_handler();
         return parse_and_run(argc, argv);
     } catch (const std::system_error & e) {  // fmt::print into a full disk
-        fmt::print(stderr, "kvtuner: cannot write the output: {}\n", e.what());
+        std::fprintf(stderr, "kvtuner: cannot write the output: %s\n", e.what());
     } catch (const std::bad_alloc &) {
-        fmt::print(stderr, "kvtuner: out of memory\n");
+        std::fprintf(stderr, "kvtuner: out of memory\n");
     } catch (const std::exception & e) {
-        fmt::print(stderr, "kvtuner: internal error: {}\n", e.what());
+        std::fprintf(stderr, "kvtuner: internal error: %s\n", e.what());
     }
     return kExitError;
 }

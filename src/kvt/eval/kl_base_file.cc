@@ -37,12 +37,14 @@ Result<KlBaseFile> KlBaseFile::open(const std::string & path) {
         return Error{fmt::format("base file {}: bad header (n_ctx {}, n_vocab {}, chunks {})", path, n[0], n[1], n[2])};
     }
     base.n_ctx_ = n[0], base.n_vocab_ = n[1], base.n_chunks_ = n[2];
-    const auto     n_tokens = static_cast<uint64_t>(base.n_ctx_) * static_cast<uint64_t>(base.n_chunks_);
-    const auto     records  = static_cast<uint64_t>(base.n_chunks_) * static_cast<uint64_t>(base.n_ctx_ - 1 - base.n_ctx_ / 2);
-    const uint64_t expected = kHeaderBytes + 4 * n_tokens + records * record_values(base.n_vocab_) * 2;
-    if (size != expected)
-        return Error{
-            fmt::format("base file {} has {} bytes, its header asks for {}: truncated or damaged", path, size, expected)};
+    const auto n_tokens = static_cast<uint64_t>(base.n_ctx_) * static_cast<uint64_t>(base.n_chunks_);
+    const auto records  = static_cast<uint64_t>(base.n_chunks_) * static_cast<uint64_t>(base.n_ctx_ - 1 - base.n_ctx_ / 2);
+    // Counts that pass the limits above still multiply to more than 64 bits.
+    const uint64_t row = record_values(base.n_vocab_) * 2;
+    if (records > size / row || size != kHeaderBytes + 4 * n_tokens + records * row) {
+        return Error{fmt::format("base file {} has {} bytes, its header asks for {} chunks of {} tokens: truncated or damaged",
+                                 path, size, base.n_chunks_, base.n_ctx_)};
+    }
     base.tokens_.resize(n_tokens);
     base.file_.read(reinterpret_cast<char *>(base.tokens_.data()), static_cast<std::streamsize>(4 * n_tokens));
     if (!base.file_) return Error{fmt::format("cannot read base file {}", path)};

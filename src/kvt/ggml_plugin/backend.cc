@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include <fmt/format.h>
@@ -79,6 +80,9 @@ ggml_status backend_graph_compute(ggml_backend_t backend, ggml_cgraph * graph) {
             }
         }
         return GGML_STATUS_SUCCESS;
+    } catch (const std::bad_alloc &) {
+        fail("out of memory");
+        return GGML_STATUS_ALLOC_FAILED;
     } catch (const std::exception & e) {
         fail(e.what());
         return GGML_STATUS_ALLOC_FAILED;

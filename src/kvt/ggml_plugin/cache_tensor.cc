@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "ggml-backend-impl.h"
+#include "kvt/base/parallel_errors.h"
 #include "kvt/base/sha256.h"
 #include "kvt/cache/saved_row.h"
 #include "kvt/ggml_plugin/buffer.h"
@@ -216,11 +217,13 @@ Status cache_tensor::write_rows(std::vector<int64_t> & cells, const float * rows
     int       bad = 0;
     // A thread per head pays from about 64 rows on (a parallel region costs 2-5 us, a row about 0.1 us). With dense transforms
     // one row is enough: it multiplies head_dim^2 numbers per head that must come from memory.
-    const bool many = cells.size() * static_cast<size_t>(n_heads) >= 64 || (transforms && n_heads * head_dim >= 512);
+    const bool     many = cells.size() * static_cast<size_t>(n_heads) >= 64 || (transforms && n_heads * head_dim >= 512);
+    ParallelErrors errors;  // memory for the rows grows with the batch
 #pragma omp parallel for schedule(dynamic) reduction(+ : bad) if (many)
     for (int h = 0; h < n_heads; ++h) {
-        bad += cache->write_head(h, rows + static_cast<ptrdiff_t>(h) * head_dim, row_stride) != Encoded::ok;
+        errors.run([&] { bad += cache->write_head(h, rows + static_cast<ptrdiff_t>(h) * head_dim, row_stride) != Encoded::ok; });
     }
+    errors.rethrow();
     if (bad != 0) say_not_finite(name.layer);
     if (!unusable.empty()) {
         for (const int64_t cell : cells) unusable.erase(cell);

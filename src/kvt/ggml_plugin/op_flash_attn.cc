@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include "kvt/base/parallel_errors.h"
 #include "kvt/ggml_plugin/cache_tensor.h"
 #include "kvt/ggml_plugin/ops.h"
 #include "kvt/ggml_plugin/plugin_state.h"
@@ -302,13 +303,14 @@ Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & sc
     if (split && scratch.queries.size() < static_cast<size_t>(n_heads_all) * a.q_floats)
         scratch.queries.resize(static_cast<size_t>(n_heads_all) * a.q_floats);
 
+    ParallelErrors errors;
 #pragma omp parallel num_threads(n_threads)
     {
         uint8_t * memory = scratch.per_thread[static_cast<size_t>(omp_get_thread_num())].data();
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < n_mask_rows; ++i) find_visibility(mask_row(a, i), a.n_kv, scratch.seen.data() + i * a.n_units);
 #pragma omp single
-        keep_sinks(a, scratch);
+        errors.run([&] { keep_sinks(a, scratch); });
         if (split) {
 #pragma omp for schedule(static)
             for (int64_t h = 0; h < n_heads_all; ++h) {
@@ -341,6 +343,7 @@ Status compute_flash_attn(const ggml_tensor * op, int n_threads, op_scratch & sc
             }
         }
     }
+    errors.rethrow();
     return ok_status();
 }
 

@@ -121,6 +121,7 @@ Status set_plan(const char * text, const char * folder) {
     state &                s = global();
     const std::scoped_lock guard(s.lock);
     s.chosen = std::move(sources);
+    s.last_error.clear();  // of another plan, or of a context that used none
     return ok_status();
 }
 

@@ -88,6 +88,57 @@ struct Parsed {
     size_t     end = 0;  // bytes of header and answers
 };
 
+constexpr int kMaxDepth = 16;  // a record nests 4 deep; the library prints and compares by recursion
+
+Json parse_line(std::string_view text) {
+    bool       deep  = false;
+    const auto watch = [&deep](int depth, Json::parse_event_t, const Json &) {
+        deep = deep || depth > kMaxDepth;
+        return !deep;
+    };
+    Json value = Json::parse(text.begin(), text.end(), watch, false);
+    return deep ? Json() : value;
+}
+
+// Types of what is read again later; other fields are only shown and compared. Empty, or the name of a field that does not fit.
+std::string misfit(const Json & header) {
+    std::string field;
+    const auto  each = [&](const Json & object, std::initializer_list<const char *> names, bool (Json::*fits)() const noexcept) {
+        for (const char * name : names) {
+            const auto found = object.find(name);
+            if (found != object.end() && !((*found).*fits)()) field = name;
+        }
+    };
+    each(header, {"task", "variant"}, &Json::is_string);
+    each(header, {"n_items", "samples", "max_new_tokens", "seed"}, &Json::is_number_integer);
+    each(header, {"plan", "server"}, &Json::is_object);
+    each(header, {"warnings"}, &Json::is_array);
+    if (!field.empty()) return field;
+    if (header.contains("plan")) {
+        each(header["plan"], {"name"}, &Json::is_string);
+        each(header["plan"], {"effective_bits"}, &Json::is_number);
+    }
+    if (header.contains("server")) each(header["server"], {"model"}, &Json::is_string);
+    for (const auto & warning : header.value("warnings", Json::array()))
+        if (!warning.is_string()) field = "warnings";
+    return field;
+}
+
+std::string summary_misfit(const Json & summary) {
+    if (!summary.is_object()) return "summary";
+    for (const char * name : {"n_items", "n_error", "n_length", "n_no_answer", "n_unscored"}) {
+        if (summary.contains(name) && !summary[name].is_number_integer()) return name;
+    }
+    const Json scores = summary.value("scores", Json());
+    if (!scores.is_object()) return "scores";
+    for (const Json & score : scores) {
+        if (!score.is_object()) return "scores";
+        const Json mean = score.value("mean", Json()), error = score.value("se", Json(""));
+        if (!mean.is_number() || !(error.is_number() || error.is_null())) return "scores";
+    }
+    return {};
+}
+
 void put(std::vector<ItemLine> & lines, ItemLine line) {
     std::erase_if(lines, [&](const ItemLine & old) { return old.item == line.item && old.sample == line.sample; });
     lines.push_back(std::move(line));
@@ -100,17 +151,21 @@ Result<Parsed> parse(const std::string & path, const std::string & text) {
     for (int number = 1; at < text.size(); ++number) {
         const size_t end = text.find('\n', at);
         if (end == std::string::npos) break;  // the line that was being written when the run was killed
-        const Json value =
-            Json::parse(text.begin() + static_cast<ptrdiff_t>(at), text.begin() + static_cast<ptrdiff_t>(end), nullptr, false);
-        const auto bad = [&](std::string_view what) { return Error{fmt::format("record {} line {}: {}", path, number, what)}; };
+        const Json value = parse_line(std::string_view(text).substr(at, end - at));
+        const auto bad   = [&](std::string_view what) { return Error{fmt::format("record {} line {}: {}", path, number, what)}; };
         if (!value.is_object()) return bad("not a JSON object");
         if (number == 1) {
-            if (value.value("schema", "") != kTaskSchema) return bad(fmt::format("not the header of a {} record", kTaskSchema));
-            if (value.value("schema_version", 0) != 1) return bad("a schema_version that this kvtuner does not know");
+            if (value.value("schema", Json()) != kTaskSchema)
+                return bad(fmt::format("not the header of a {} record", kTaskSchema));
+            if (value.value("schema_version", Json()) != 1) return bad("a schema_version that this kvtuner does not know");
+            if (const std::string field = misfit(value); !field.empty())
+                return bad(fmt::format("\"{}\" is missing or of another type", field));
             parsed.record.header = value;
         } else if (!parsed.record.summary.is_null()) {
             return bad("there is more after the summary");
         } else if (value.contains("summary")) {
+            if (const std::string field = summary_misfit(value["summary"]); !field.empty())
+                return bad(fmt::format("\"{}\" is missing or of another type", field));
             parsed.record.summary = value["summary"];
             at                    = end + 1;
             continue;

@@ -38,7 +38,7 @@ typedef const char * (*kvt_describe_fn)(void);
  * one line per kernel: "<name> ok|FAILED <detail>". */
 typedef int (*kvt_self_test_fn)(char * report, size_t report_size);
 
-/* "kvt_last_error": why the last graph or cache was refused; empty if nothing was. */
+/* "kvt_last_error": why the last graph or cache since "kvt_set_plan" was refused; empty if nothing was. */
 typedef const char * (*kvt_last_error_fn)(void);
 
 #ifdef __cplusplus

@@ -140,19 +140,25 @@ Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage 
     like.data_sha256   = hash_of(stage.prompts);
     like.inputs_sha256 = hash_of({"profile 2", like.model.file_sha256, std::string(mode_name(like.mode)), like.data_sha256,
                                   fmt::format("{} {} {}", like.n_generated, stage.options.max_prompt, like.eps)});
-    SensitivityTable table;
+    SensitivityTable  table;
+    const std::string parts        = path + ".parts";
+    const auto        remove_parts = [&parts] {
+        std::error_code ignored;  // they do no harm
+        std::filesystem::remove_all(parts, ignored);
+    };
     if (redo == Redo::no) {
         KVT_TRY(const Artefact found, load_artefact<SensitivityTable>(path, parse_sensitivity, like.inputs_sha256, table));
-        if (found == Artefact::usable) return table;
+        if (found == Artefact::usable) {
+            remove_parts();  // a run may have been killed between the table and this
+            return table;
+        }
     }
-    const std::string parts = path + ".parts";
     KVT_CHECK_OK(make_folder(parts));
     KVT_TRY(table, run_profile(runner, stage.prompts, stage.options, file_store(parts, like), progress));
     table.data_sha256   = like.data_sha256;
     table.inputs_sha256 = like.inputs_sha256;
     KVT_CHECK_OK(write_file_atomic(path, write_record(table)));
-    std::error_code ignored;  // left-over parts do no harm
-    std::filesystem::remove_all(parts, ignored);
+    remove_parts();
     return table;
 }
 

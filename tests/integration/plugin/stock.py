@@ -5,8 +5,8 @@ Paths come from the environment (set by CMake): KVT_TEST_LLAMA_BIN, KVT_TEST_PLU
 import json
 import math
 import os
+import re
 import signal
-import socket
 import struct
 import subprocess
 import tempfile
@@ -101,22 +101,23 @@ class Server:
     """llama-server with `plan` (None: stock, without the plugin), ready to answer. Use as a context manager."""
 
     def __init__(self, plan, *args, model=MODEL, device="KVT0", **more):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
-        command = [os.path.join(LLAMA, "llama-server"), "-m", model, "-t", "2", "--host", "127.0.0.1", "--port", str(self.port),
-                   "--no-warmup", *args]
+        # Port 0: the server takes a free one and says which. One that was found free here could be another's by the time it is wanted.
+        command = [os.path.join(LLAMA, "llama-server"), "-m", model, "-t", "2", "--host", "127.0.0.1", "--port", "0", "--no-warmup", *args]
         if plan is not None:
             command += ["--device", device]
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(command, env=environment(plan, **more), stdout=self.log, stderr=self.log)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and self.process.poll() is None:
+            said = re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.words())
             try:
-                if self.get("/health")["status"] == "ok":
-                    return
+                if said:
+                    self.port = int(said[1])
+                    if self.get("/health")["status"] == "ok":
+                        return
             except (OSError, Refused):
-                time.sleep(0.05)
+                pass
+            time.sleep(0.05)
         self.stop()
         words = self.words()
         self.log.close()
@@ -134,7 +135,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:
-                self.process.wait(30)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -2,6 +2,8 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <vector>
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -130,6 +132,43 @@ TEST_F(FileIo, AtomicFileReplacesOnCommitOnly) {
     EXPECT_EQ(*read_file(path("x")), "one, two");
     EXPECT_EQ(files(), 1u);
     EXPECT_FALSE(AtomicFile::create(path("none/x")).ok());
+}
+
+// What a killed writer left behind; removed by name, so that such files cannot become many.
+TEST_F(FileIo, LeftOverTemporaryIsRemovedByTheNextWriter) {
+    std::ofstream(path("x.tmp")) << "half";
+    ASSERT_TRUE(write_file_atomic(path("x"), "whole").ok());
+    EXPECT_EQ(*read_file(path("x")), "whole");
+    EXPECT_EQ(files(), 1u);
+
+    fs::create_directories(path("y.tmp"));  // not ours: it stays
+    EXPECT_EQ(write_file_atomic(path("y"), "whole").error().message, "cannot remove \"" + path("y.tmp") + "\": Is a directory");
+    fs::create_symlink(path("x"), path("z.tmp"));
+    EXPECT_EQ(write_file_atomic(path("z"), "whole").error().message,
+              "cannot remove \"" + path("z.tmp") + "\": Too many levels of symbolic links");
+    EXPECT_EQ(*read_file(path("x")), "whole");
+}
+
+TEST_F(FileIo, WritersOfOnePathTakeTurns) {
+    std::vector<pid_t> children;
+    for (const char c : {'a', 'b', 'c'}) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            for (int i = 0; i < 50; ++i) {
+                if (!write_file_atomic(path("x"), std::string(10000, c)).ok()) ::_exit(1);
+            }
+            ::_exit(0);
+        }
+        children.push_back(child);
+    }
+    for (const pid_t child : children) {
+        int result = 0;
+        ASSERT_EQ(::waitpid(child, &result, 0), child);
+        EXPECT_EQ(result, 0);
+        const std::string bytes = *read_file(path("x"));
+        EXPECT_EQ(bytes, std::string(10000, bytes.front()));
+    }
+    EXPECT_EQ(files(), 1u);
 }
 
 }  // namespace

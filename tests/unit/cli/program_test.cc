@@ -147,6 +147,8 @@ TEST(Program, AFullDiskIsAnError) {
     const Outcome run = kvtuner("plan show f16 -m " + kModel + " >/dev/full");
     EXPECT_EQ(run.exit_code, 1);
     EXPECT_EQ(run.err, "kvtuner: cannot write the output: No space left on device\n");
+    for (const char * arguments : {"plan show f16 -m ", "plan show nonsense -m "})  // nowhere to complain either
+        EXPECT_EQ(kvtuner(arguments + kModel, R"(sh -c '"$0" "$@" >/dev/full 2>/dev/full')").exit_code, 1) << arguments;
 }
 
 TEST(Program, DoctorReportsAndItsExitCodeIsTheVerdict) {

@@ -85,5 +85,12 @@ TEST(KlBaseFile, BadHeadersAreNamed) {
     EXPECT_THAT(KlBaseFile::open("/nowhere/base.kld").error().message, HasSubstr("/nowhere/base.kld"));
 }
 
+// The sizes that this header asks for come to 20 bytes modulo 2^64: those of the header alone.
+TEST(KlBaseFile, CountsWhoseProductOverflowsAreRefused) {
+    std::string header = "_logits_";
+    for (const int32_t n : {8388608, 16777211, 131072}) put(header, n);
+    EXPECT_THAT(KlBaseFile::open(TempFile(header).path()).error().message, HasSubstr("truncated or damaged"));
+}
+
 }  // namespace
 }  // namespace kvt

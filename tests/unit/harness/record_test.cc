@@ -73,7 +73,7 @@ TEST(RecordFile, GoesOnWhereItStoppedAndCutsAPartialLine) {
     EXPECT_EQ(file->record().header[kStartedField], "monday");
     ASSERT_TRUE(file->append(line("c", 1)).ok());
     EXPECT_EQ(*read_file(path), whole + write_line(line("c", 1)));
-    ASSERT_TRUE(file->finish(Json{{"n", 3}}).ok());
+    ASSERT_TRUE(file->finish(Json{{"n", 3}, {"scores", Json::object()}}).ok());
     const auto record = read_task_record(path);
     ASSERT_TRUE(record.ok()) << record.error().message;
     EXPECT_EQ(record->lines.size(), 3u);
@@ -125,6 +125,47 @@ TEST(RecordFile, WhatDoesNotFitIsRefusedAndLeftAsItWas) {
     std::filesystem::remove(path);
     EXPECT_THAT(RecordFile::open("/nowhere/x.jsonl", header()).error().message, HasSubstr("/nowhere/x.jsonl"));
     EXPECT_THAT(read_task_record(path).error().message, HasSubstr(path));
+}
+
+// A record may come from anywhere: what is read from it later has the type it should have, or the line is named now.
+TEST(TaskRecord, FieldsOfOtherTypesAreNamed) {
+    const std::string path = fresh("types"), answer = write_line(line("a", 1));
+    const auto        said = [&](const Json & head, const Json & tail) {
+        EXPECT_TRUE(write_file_atomic(path, head.dump() + "\n" + answer + tail.dump() + "\n").ok());
+        const auto record = read_task_record(path);
+        return record.ok() ? "" : record.error().message;
+    };
+    const Json good{{"summary", {{"n_items", 1}, {"scores", {{"exact", {{"mean", 1.0}, {"se", nullptr}}}}}}}};
+    EXPECT_EQ(said(header(), good), "");
+    for (const auto & [field, value] : std::vector<std::pair<const char *, Json>>{{"schema_version", true},
+                                                                                  {"schema_version", "1"},
+                                                                                  {"task", 1},
+                                                                                  {"n_items", "many"},
+                                                                                  {"plan", "kivi"},
+                                                                                  {"server", Json::array()},
+                                                                                  {"warnings", {1}}}) {
+        Json head   = header();
+        head[field] = value;
+        EXPECT_THAT(said(head, good), AllOf(HasSubstr("line 1"), HasSubstr(field)));
+    }
+    Json other      = header();
+    other["schema"] = 5;
+    EXPECT_THAT(said(other, good), HasSubstr("line 1: not the header"));
+    Json unnamed    = header();
+    unnamed["plan"] = {{"name", 3}};
+    EXPECT_THAT(said(unnamed, good), HasSubstr("\"name\""));
+    for (const Json & summary :
+         {Json(3), Json::object(), Json{{"scores", 1}}, Json{{"scores", {{"exact", 1}}}},
+          Json{{"scores", {{"exact", {{"mean", "high"}}}}}}, Json{{"scores", Json::object()}, {"n_items", "x"}}}) {
+        EXPECT_THAT(said(header(), Json{{"summary", summary}}), HasSubstr("line 3")) << summary;
+    }
+}
+
+TEST(TaskRecord, DeepNestingIsRefused) {
+    const std::string path = fresh("deep"), deep = std::string(1000000, '[') + std::string(1000000, ']');
+    const std::string head = R"({"schema": "kvtuner.eval.task", "schema_version": 1, "more": )" + deep + "}\n";
+    ASSERT_TRUE(write_file_atomic(path, head).ok());
+    EXPECT_THAT(read_task_record(path).error().message, HasSubstr("line 1"));
 }
 
 }  // namespace

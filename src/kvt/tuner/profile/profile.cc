@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include "kvt/base/parallel_errors.h"
 #include "kvt/tuner/profile/prompt_errors.h"
 
 namespace kvt {
@@ -146,12 +147,16 @@ Result<SensitivityTable> run_profile(ModelRunner & runner, const std::vector<std
             if (status.ok()) status = check_capture(collector.layers(), options.n_generate);
             if (!status.ok()) return finish(status.error());
             std::vector<LayerErrors> layers(collector.layers().size());
+            ParallelErrors           errors;
 #pragma omp parallel for schedule(dynamic) num_threads(options.n_threads > 0 ? options.n_threads : omp_get_num_procs())
             for (int l = 0; l < static_cast<int>(layers.size()); ++l) {
-                layers[static_cast<size_t>(l)] =
-                    prompt_errors(collector.layers()[static_cast<size_t>(l)], options.mode, options.eps);
+                errors.run([&] {
+                    layers[static_cast<size_t>(l)] =
+                        prompt_errors(collector.layers()[static_cast<size_t>(l)], options.mode, options.eps);
+                });
                 layers[static_cast<size_t>(l)].layer = l;
             }
+            errors.rethrow();
             const Status saved = store.save(p, layers);
             if (!saved.ok()) return finish(saved.error());
             stored = std::move(layers);
