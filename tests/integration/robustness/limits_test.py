@@ -152,11 +152,10 @@ class Disk(Limits):
                 for state, words in (("ro", "Read-only file system"), ("rw", "No space left on device")):
                     self.remount(f"{state},size=64m")
                     if state == "rw":
-                        with open(self.folder / "ballast", "wb") as ballast:
+                        with open(self.folder / "ballast", "wb", buffering=0) as ballast:
                             try:
                                 while True:
                                     ballast.write(bytes(1 << 16))
-                                    ballast.flush()
                             except OSError:
                                 pass
                     done = self.run_limited(arguments, self.folder)
