@@ -70,7 +70,7 @@ class Host:
     def quality(self, cache_type, base):
         """(mean KLD, 99.9 % KLD, same top token in percent) against the base file."""
         patterns = (r"Mean\s+KLD:\s+(-?[\d.]+)", r"99\.9%\s+KLD:\s+(-?[\d.]+)", r"Same top p:\s+([\d.]+)")
-        for _ in range(5):  # llama.cpp's logger may lose the last lines before exit
+        for _ in range(12):  # llama.cpp's logger may lose the last lines before exit, the more often the busier the machine
             out, err = self.run("llama-perplexity", cache_type, ["-c", "512", "--kl-divergence-base", str(base), "--kl-divergence"])
             found = [re.search(pattern, out + err) for pattern in patterns]
             if all(found):

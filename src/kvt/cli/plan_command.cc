@@ -11,6 +11,7 @@
 #include "kvt/cli/plan_argument.h"
 #include "kvt/cli/plan_text.h"
 #include "kvt/engine/llama/open_model.h"
+#include "kvt/plan/schema.h"
 #include "kvt/tuner/calibrate/plan_files.h"
 
 namespace kvt::cli {
@@ -20,9 +21,10 @@ namespace {
 constexpr int kMaxCells = 1 << 28;
 
 struct Options {
-    std::string  plan, model, output, calibration;
-    ContextShape shape;
-    bool         force = false, json = false;
+    std::string        plan, model, output, calibration;
+    ContextShape       shape;
+    std::optional<int> key_group, value_group, sink_tokens, residual_tokens;  // of plan make; none: as the mode has it
+    bool               force = false, json = false;
 };
 
 Result<int> show(const Options & o) {
@@ -49,11 +51,26 @@ Result<int> check(const Options & o) {
     return 0;
 }
 
+// What the user wants otherwise than the mode prescribes.
+Status adjust(PrecisionPlan & plan, const Options & o) {
+    if (o.sink_tokens) plan.kept.sink_tokens = *o.sink_tokens;
+    if (o.residual_tokens) plan.kept.residual_tokens = *o.residual_tokens;
+    if (!o.key_group && !o.value_group) return ok_status();
+    plan.mode = Mode::custom;
+    for (LayerPlan & layer : plan.layers) {
+        if (o.key_group && layer.k.codec != Codec::f16) layer.k.group = static_cast<uint16_t>(*o.key_group);
+        if (o.value_group && layer.v.codec != Codec::f16) layer.v.group = static_cast<uint16_t>(*o.value_group);
+        KVT_CHECK_OK(check_formats(layer, plan.model));
+    }
+    return ok_status();
+}
+
 Result<int> make(const Options & o) {
     KVT_TRY(const ModelInfo model, read_model_info(o.model));
     if (!looks_like_short_form(o.plan))
         return Error{fmt::format("\"{}\" is not a short form (examples: f16, kivi:K4V2, per-token:K8V4, rotated:KV4)", o.plan)};
     KVT_TRY(PrecisionPlan plan, load_plan_argument(o.plan, model, Force::no, o.calibration));
+    KVT_CHECK_OK(adjust(plan, o));
     plan.provenance.tool_version = build_info::kVersion;
     plan.provenance.inputs       = {{"model", model.file_sha256}};
     KVT_CHECK_OK(write_plan_files(plan, o.output));
@@ -110,8 +127,20 @@ void add_plan(Commands & commands) {
     make_app->add_option("--calibration", o->calibration, "File of kvtuner calibrate, for rotated:KV4 and the like");
     make_app->add_option("-o,--output", o->output, "Plan file to write; transforms go into a .safetensors file beside it")
         ->required();
+    const auto group = [&](const char * name, std::optional<int> & value, const char * what) {
+        make_app->add_option(name, value, what)->check(CLI::Range(1, 1024));
+    };
+    group("--key-group", o->key_group, "Key elements that share a scale: channels of a token, or tokens of a channel in kivi");
+    group("--value-group", o->value_group, "Value channels of a token that share a scale");
+    make_app->add_option("--sink-tokens", o->sink_tokens, "First tokens of a sequence kept at 16 bits")
+        ->check(CLI::Range(0, schema::kMaxSinks));
+    make_app->add_option("--residual-tokens", o->residual_tokens, "Newest tokens kept at 16 bits, in kivi")
+        ->check(CLI::Range(0, schema::kMaxResidual));
     json(make_app);
-    make_app->footer("Example:\n  kvtuner plan make kivi:K4V2 -m model.gguf -o plan.json\n");
+    make_app->footer(R"(Examples:
+  kvtuner plan make kivi:K4V2 -m model.gguf -o plan.json
+  kvtuner plan make kivi:KV4 --key-group 64 --sink-tokens 4 -m model.gguf -o plan.json
+)");
     make_app->callback([&commands, o] { commands.action = [o] { return make(*o); }; });
 }
 

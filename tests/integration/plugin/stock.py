@@ -1,6 +1,7 @@
 """Running unmodified llama.cpp programs with the plugin: environment, plans, and a llama-server on a free port of loopback.
 
-Paths come from the environment (set by CMake): KVT_TEST_LLAMA_BIN, KVT_TEST_PLUGIN, KVT_TEST_PROGRAM, KVT_TEST_MODEL.
+Paths come from the environment (set by CMake): KVT_TEST_LLAMA_BIN, KVT_TEST_PLUGIN, KVT_TEST_PROGRAM, KVT_TEST_MODEL, and KVT_TEST_PRELOAD, the
+run time of a sanitizer that the plugin was built with, which a program without it must load first (empty: none).
 """
 import json
 import math
@@ -18,6 +19,7 @@ LLAMA = os.environ["KVT_TEST_LLAMA_BIN"]
 PLUGIN = os.environ["KVT_TEST_PLUGIN"]
 PROGRAM = os.environ["KVT_TEST_PROGRAM"]
 MODEL = os.environ["KVT_TEST_MODEL"]
+PRELOAD = os.environ.get("KVT_TEST_PRELOAD", "")
 CORPUS = os.path.join(os.path.dirname(MODEL), "selfgen-corpus.txt")
 
 
@@ -25,6 +27,8 @@ def environment(plan, **more):
     """Environment of a program that runs with `plan`; None: without the plugin."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("KVT_") and k != "GGML_BACKEND_PATH"}
     env["OMP_WAIT_POLICY"] = "passive"  # tests share the machine; spinning threads starve each other
+    if PRELOAD:  # leaks of llama.cpp itself are not ours to report
+        env.update(LD_PRELOAD=PRELOAD, ASAN_OPTIONS="detect_leaks=0")
     if plan is not None:
         env.update(GGML_BACKEND_PATH=PLUGIN, KVT_PLAN=plan)
     env.update(more)

@@ -86,6 +86,28 @@ TEST(Program, MakesShowsAndChecksAPlan) {
     std::filesystem::remove(path);
 }
 
+TEST(Program, MakesAPlanWithOtherGroupsAndKeptTokens) {
+    const std::string path = temporary("groups.json");
+    const auto        make = [&](const std::string & options) {
+        return kvtuner("plan make " + options + " -m " + kModel + " -o '" + path + "'");
+    };
+    ASSERT_EQ(make("kivi:K4V2 --key-group 64 --sink-tokens 4 --residual-tokens 128").exit_code, 0);
+    const auto plan = read_plan_file(path);
+    ASSERT_TRUE(plan.ok()) << plan.error().message;
+    EXPECT_EQ(plan->mode, Mode::custom);
+    EXPECT_EQ(format_name(plan->layers[0].k), "int4.pc64.sealed");
+    EXPECT_EQ(format_name(plan->layers[0].v), "int2.pt32.sealed");
+    EXPECT_EQ(plan->kept, (Kept{4, 128}));
+    ASSERT_EQ(make("kivi:K4V2 --sink-tokens 4").exit_code, 0);
+    EXPECT_EQ(read_plan_file(path)->mode, Mode::kivi);
+    std::filesystem::remove(path);
+
+    const Outcome refused = make("kivi:K4V2 --key-group 48");
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_NE(refused.err.find("48"), std::string::npos) << refused.err;
+    EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST(Program, RefusesPlansOfOtherModels) {
     const std::string path = temporary("other.json");
     ASSERT_TRUE(write_file_atomic(path, write_plan(testing::example_plan())).ok());

@@ -1,0 +1,140 @@
+"""What the sections share: running programs with a memory of what was run, tables, rank correlation."""
+import csv
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = ROOT / "data"
+
+
+def fail(message):
+    sys.exit(f"reproduce: error: {message}")
+
+
+class Bench:
+    """One model and the programs. Results are kept in `raw`, and what is there is not run again; models, plans and texts lie in `work`."""
+
+    def __init__(self, options):
+        self.quick, self.model, self.llama, self.threads = options.quick, options.model, options.llama, options.threads
+        self.ik, self.raw, self.work = options.ik, options.out / "raw", options.work
+        self.program = options.build / "bin" / "kvtuner"
+        self.plugin = options.build / "bin" / "libggml-kvtuner.so"
+        self.random_model = options.build / "bin" / "random_model"
+        for folder in (self.raw, self.work):
+            folder.mkdir(parents=True, exist_ok=True)
+        # Plans made here stay out of the user's library.
+        self.environment = {k: v for k, v in os.environ.items() if k not in ("GGML_BACKEND_PATH", "KVT_PLAN")} | {"XDG_DATA_HOME": str(self.work / "library")}
+
+    def run(self, command, accept=(0,)):
+        done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, errors="replace", env=self.environment)
+        if done.returncode not in accept:
+            fail(f"code {done.returncode} from: {' '.join(map(str, command))}")
+        return done.stdout
+
+    def kvtuner(self, *arguments):
+        return self.run([self.program, *arguments])
+
+    def keep(self, name, measure, makes=None):
+        """The value of `measure()`, from raw/NAME.json where it was measured before and the file `makes` is still there."""
+        path = self.raw / f"{name}.json"
+        if not path.exists() or (makes is not None and not makes.exists()):
+            print(f"reproduce: {name}", file=sys.stderr, flush=True)
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(measure(), indent=1) + "\n")
+            part.rename(path)
+        return json.loads(path.read_text())
+
+    def text(self, name, make):
+        """A file in work with the text of `make()`."""
+        path = self.work / name
+        if not path.exists():
+            path.write_text(make())
+        return path
+
+    def calibration(self):
+        path = self.work / "calibration.safetensors"
+        if not path.exists():
+            few = ["--calibration-tokens", "2048", "--positions", "1024"] if self.quick else []
+            self.kvtuner("calibrate", "-m", self.model, "-o", path, *few)
+        return path
+
+    def kld(self, name, plans, *arguments, chunks=12, n_ctx=512):
+        """Rows of `kvtuner eval kld` in the order of the plans, and the noise floor. A quick run takes 2 chunks of 128 tokens."""
+        chunks, n_ctx = (2, 128) if self.quick else (chunks, n_ctx)
+        command = ["eval", "kld", "-m", self.model, "-c", n_ctx, "--chunks", chunks, "--json", *arguments]
+        for plan in plans:
+            command += ["--plan", plan]
+        if any(str(plan).startswith("rotated") for plan in plans):
+            command += ["--calibration", self.calibration()]
+        record = self.keep(name, lambda: json.loads(self.kvtuner(*command)))
+        return record["plans"], max(f["mean"]["value"] for f in record["floors"])
+
+
+class Table:
+    """Rows (dicts of equal keys) with a title and sentences on them."""
+
+    def __init__(self, name, title, rows, notes=()):
+        self.name, self.title, self.rows, self.notes = name, title, rows, notes
+
+    def markdown(self):
+        head = list(self.rows[0])
+        left = ["---" if any(isinstance(row[h], str) for row in self.rows) else "---:" for h in head]
+        lines = [f"## {self.title}", "", "| " + " | ".join(head) + " |", "|" + "|".join(left) + "|"]
+        lines += ["| " + " | ".join(shown(row[h]) for h in head) + " |" for row in self.rows]
+        return "\n".join(lines + [""] + [f"* {note}" for note in self.notes]) + "\n"
+
+    def write(self, folder):
+        with open(folder / f"{self.name}.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, self.rows[0].keys(), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def shown(value):
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return ""
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
+
+
+def mean_kld(plan):
+    return plan["kld"]["mean"]["value"]
+
+
+def interval(plan):
+    """The mean KLD with its 95 % interval, which short runs have not."""
+    mean = plan["kld"]["mean"]
+    return f"{mean['value']:.4f}" + (f" ({mean['ci_low']:.4f} .. {mean['ci_high']:.4f})" if mean["ci_low"] is not None else "")
+
+
+def verdict(holds):
+    return "holds" if holds else "does not hold"
+
+
+def ranks(values):
+    """Ranks from 0, the mean rank where values tie."""
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    out = [0.0] * len(values)
+    at = 0
+    while at < len(order):
+        end = at
+        while end < len(order) and values[order[end]] == values[order[at]]:
+            end += 1
+        for i in order[at:end]:
+            out[i] = (at + end - 1) / 2
+        at = end
+    return out
+
+
+def rank_correlation(x, y):
+    """Spearman's."""
+    a, b = ranks(x), ranks(y)
+    ma, mb = sum(a) / len(a), sum(b) / len(b)
+    top = sum((p - ma) * (q - mb) for p, q in zip(a, b))
+    bottom = math.sqrt(sum((p - ma) ** 2 for p in a) * sum((q - mb) ** 2 for q in b))
+    return top / bottom if bottom else math.nan
