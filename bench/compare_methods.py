@@ -81,10 +81,11 @@ def texts(a, check):
 
 
 def tune(a, name, arguments, budget):
-    """The folder of a finished tune; another budget re-solves the study that is there."""
+    """The folder of a finished tune, its plan and its study; another budget re-solves the study that is there."""
     folder = a.output / name
-    command = [a.program, "tune", "-m", a.model, "-o", folder, *texts(a, False), "--check-chunks", a.check_chunks, "--bits", budget]
-    run(command + (["--check-text", a.check_text] if a.check_text else []) + list(arguments))
+    command = [a.program, "tune", "-m", a.model, "-o", folder, *texts(a, False), "--check-chunks", a.check_chunks, "--bits", budget,
+               "--json"]
+    said = run(command + (["--check-text", a.check_text] if a.check_text else []) + list(arguments))
     plan = a.output / f"{name}-{budget}.json"
     source = json.loads((folder / "plan.json").read_text())
     side = folder / "plan.safetensors"
@@ -93,7 +94,7 @@ def tune(a, name, arguments, budget):
         plan.parent.mkdir(exist_ok=True)
         shutil.copy(side, plan.parent)
     plan.write_text(json.dumps(source))
-    return folder, plan
+    return folder, plan, json.loads(said)["study"]
 
 
 def budget_rows(a, name, mode, folder, plans):
@@ -193,8 +194,7 @@ def main():
     for name, (mode, arguments) in methods(a).items():
         plans = {}
         for budget in budgets:
-            folder, plans[budget] = tune(a, name, arguments, budget)
-        studies[name] = json.loads((folder / "study.json").read_text())
+            folder, plans[budget], studies[name] = tune(a, name, arguments, budget)
         rows += budget_rows(a, name, mode, folder, plans)
     n_paper = len(studies["paper"]["evaluations"])
     covered = lambda study, n: hypervolume(points_of(study, n), a.corner_bits, a.corner_kld)

@@ -35,13 +35,13 @@ void add_search(Commands & commands) {
     group_search_options(app, o);
     budget_options(app, o);
     time_option(app, o);
-    app->add_option("-o,--output", o->output, "Study file to write, and to resume from")->required();
+    app->add_option("-o,--output", o->output, "Study (SQLite) to write, and to resume from")->required();
     output_options(app, o);
     app->footer(R"(Every plan is scored whole: KL divergence of its next-token distributions from the f16 cache's.
 Examples:
-  kvtuner search groups.json -m model.gguf -o study.json
-  kvtuner search groups.json -m model.gguf -o study.json --generations 12 --bits 5
-  kvtuner search groups.json -m model.gguf -o study.json --algorithm moead --soft-limits 4,6 --trials 200
+  kvtuner search groups.json -m model.gguf -o study.sqlite
+  kvtuner search groups.json -m model.gguf -o study.sqlite --generations 12 --bits 5
+  kvtuner search groups.json -m model.gguf -o study.sqlite --algorithm moead --soft-limits 4,6 --trials 200
 )");
     app->callback([&commands, o, groups] { commands.action = [o, groups] { return run_search_command(*o, *groups); }; });
 }

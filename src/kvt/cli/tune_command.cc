@@ -32,7 +32,7 @@ struct Artefacts {
           sensitivity(output + "/sensitivity.json"),
           candidates(output + "/candidates.json"),
           groups(output + "/groups.json"),
-          study(output + "/study.json"),
+          study(output + "/study.sqlite"),
           plan(output + "/plan.json"),
           summary(output + "/summary.txt") {}
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/tuner/study_store.h"
 
 namespace kvt {
 
@@ -18,7 +19,7 @@ Status read_optional(const std::string & path, Result<Record> (*parse)(std::stri
 template <class Record>
 Status check_model(const Study & study, const std::optional<Record> & record, const std::string & path) {
     if (!record || record->model == study.model) return ok_status();
-    return Error{fmt::format("{} is of the model \"{}\" ({:.12}), study.json of \"{}\" ({:.12}): the folder mixes two runs", path,
+    return Error{fmt::format("{} is of the model \"{}\" ({:.12}), the study of \"{}\" ({:.12}): the folder mixes two runs", path,
                              record->model.name, record->model.file_sha256, study.model.name, study.model.file_sha256)};
 }
 
@@ -31,11 +32,14 @@ std::vector<PairBits> chosen_pairs(const Results & results) {
 }
 
 Result<Results> read_results(const std::string & folder) {
-    const auto at = [&](const char * name) { return folder + "/" + name; };
-    if (!file_exists(at("study.json")))
-        return Error{fmt::format("{} does not exist: give the folder that kvtuner tune -o wrote", at("study.json"))};
+    const auto        at    = [&](const char * name) { return folder + "/" + name; };
+    const std::string study = study_file(at("study.sqlite"));
+    if (study.empty())
+        return Error{fmt::format("{} does not exist: give the folder that kvtuner tune -o wrote", at("study.sqlite"))};
     Results results;
-    KVT_TRY(results.study, read_record_file(at("study.json"), parse_study));
+    KVT_TRY(results.study, read_study(study));
+    if (results.study.evaluations.empty())
+        return Error{fmt::format("{} holds no plan yet: wait until tune has scored one", study)};
     KVT_CHECK_OK(read_optional(at("held_out.json"), parse_held_out, results.held_out));
     KVT_CHECK_OK(read_optional(at("plan.json"), parse_plan, results.plan));
     KVT_CHECK_OK(read_optional(at("sensitivity.json"), parse_sensitivity, results.sensitivity));

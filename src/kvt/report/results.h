@@ -21,8 +21,9 @@ struct Results {
     int                             chosen = -1;  // the evaluation of the study with the chosen plan's bits; -1: none
 };
 
-// study.json is needed; held_out.json, plan.json, sensitivity.json and candidates.json are read where they are.
-// Errors: no study, a file that is not valid, files of different models, a plan that is not the one that was checked.
+// The study is needed; held_out.json, plan.json, sensitivity.json and candidates.json are read where they are.
+// Errors: no study, one without plans, a file that is not valid, files of different models, a plan that is not the one that was
+// checked.
 Result<Results> read_results(const std::string & folder);
 
 // Bits of K and V of every KV layer of the chosen plan: of plan.json, else of held_out.json; empty if there is neither.

@@ -12,11 +12,13 @@
 #include "kvt/base/file_io.h"
 #include "kvt/base/file_lock.h"
 #include "kvt/base/sha256.h"
+#include "kvt/base/stopwatch.h"
 #include "kvt/eval/kld.h"
 #include "kvt/eval/kld_scorer.h"
 #include "kvt/plan/calibration.h"
 #include "kvt/tuner/artefact.h"
 #include "kvt/tuner/calibrate/calibrate.h"
+#include "kvt/tuner/study_store.h"
 
 namespace kvt {
 
@@ -55,8 +57,9 @@ class ScorerObjective final : public Objective {
 public:
     explicit ScorerObjective(KldScorer & scorer) : scorer_(scorer) {}
     Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
+        const Stopwatch watch;
         KVT_TRY(const KldScore s, scorer_.score(plan));
-        return ObjectiveScore{s.mean, s.ci_low, s.ci_high, s.clipped_means};
+        return ObjectiveScore{s.mean, s.ci_low, s.ci_high, s.clipped_means, watch.seconds()};
     }
 
 private:
@@ -102,19 +105,30 @@ std::vector<Rival> rivals_of(const std::string & method) {
 // The stored study of equal inputs, if there is one. `start` takes over its evaluations: the search goes through its own order
 // again, and those scored before are not scored twice.
 Result<std::optional<Study>> resume_study(Study & start, const std::string & path, Redo redo) {
-    Study stored;
-    if (redo == Redo::yes) return std::optional<Study>{};
-    KVT_TRY(const Artefact found, load_artefact<Study>(path, parse_study, start.inputs_sha256, stored));
-    if (found == Artefact::absent) return std::optional<Study>{};
+    const std::string file = study_file(path);
+    if (redo == Redo::yes || file.empty()) return std::optional<Study>{};
+    KVT_TRY(Study stored, read_study(file));
+    if (stored.model.file_sha256 != start.model.file_sha256) {
+        return Error{fmt::format(
+            "{} is a study of the model \"{}\" ({:.12}), not of \"{}\" ({:.12}): choose another output, or start over "
+            "with --fresh",
+            file, stored.model.name, stored.model.file_sha256, start.model.name, start.model.file_sha256)};
+    }
+    if (stored.inputs_sha256 != start.inputs_sha256) {
+        return Error{fmt::format(
+            "{} was made from another text or with other settings (mode, chunks, calibration): choose another output, "
+            "or start over with --fresh",
+            file)};
+    }
     start.evaluations = stored.evaluations;
     start.floor       = stored.floor;
     return std::optional<Study>{std::move(stored)};
 }
 
-// Runs a search whose plans are scored on `text`.
+// Runs a search whose plans are scored on `text` and go into the file at `path`.
 template <class Search>
-Result<Study> scored_study(ModelRunner & runner, Study start, const ScoringText & text, const std::string & path,
-                           Progress & progress, const Search & search) {
+Result<Study> scored_study(ModelRunner & runner, Study start, const std::optional<Study> & stored, const ScoringText & text,
+                           const std::string & path, Progress & progress, const Search & search) {
     KVT_TRY(const auto tokens, runner.tokenize(text.text, AddSpecial::yes));
     ScorerOptions scorer_options;
     scorer_options.n_ctx      = text.chunk_tokens;
@@ -124,7 +138,8 @@ Result<Study> scored_study(ModelRunner & runner, Study start, const ScoringText 
     KVT_TRY(KldScorer scorer, KldScorer::create(runner, tokens, scorer_options, progress));
     start.n_chunks = scorer.n_chunks();
     ScorerObjective objective(scorer);
-    const SaveStudy save = [&path](const Study & study) { return write_file_atomic(path, write_record(study)); };
+    KVT_TRY(StudyStore store, stored ? StudyStore::resume(path, *stored) : StudyStore::create(path, start));
+    const SaveStudy save = [&store](const Study & study) { return store.save(study); };
     return search(std::move(start), objective, save);
 }
 
@@ -220,7 +235,7 @@ Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, con
         return std::tie(s.method, s.seed, s.population, s.generations, s.seeded, s.soft_limits);
     };
     if (stored && stored->complete && how(*stored) == how(wanted)) return std::move(*stored);
-    return scored_study(runner, std::move(start), text, path, progress,
+    return scored_study(runner, std::move(start), stored, text, path, progress,
                         [&](Study study, Objective & objective, const SaveStudy & save) {
                             return run_search(std::move(study), objective, options, save, progress, time_used);
                         });
@@ -239,8 +254,8 @@ Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const Calibratio
     start.inputs_sha256 = hash_of({"allocation 2", start.model.file_sha256, std::string(mode_name(mode)), calibration.sha256,
                                    start.data_sha256, fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
     KVT_TRY(const FileLock lock, FileLock::take(path));
-    KVT_CHECK_OK(resume_study(start, path, redo));  // another budget may ask for plans that a finished study lacks
-    return scored_study(runner, std::move(start), text, path, progress,
+    KVT_TRY(const auto stored, resume_study(start, path, redo));  // another budget may ask for plans that a finished study lacks
+    return scored_study(runner, std::move(start), stored, text, path, progress,
                         [&](Study study, Objective & objective, const SaveStudy & save) {
                             return run_allocation(std::move(study), objective, budget, save, progress, time_used);
                         });

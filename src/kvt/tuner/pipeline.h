@@ -1,4 +1,5 @@
-// The stages in order, each writing its artefact to a file and skipping itself when the file was made from equal inputs.
+// The stages in order, each writing its artefact to a file and skipping itself when the file was made from equal inputs; the
+// searches' is a study in SQLite that grows by every plan scored (study_store.h).
 // The only place that sees all stages, and where evaluation becomes the search's objective.
 //
 // Every artefact carries inputs_sha256, a hash of everything its values depend on. A file made from other inputs is not

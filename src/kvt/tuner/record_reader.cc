@@ -155,11 +155,9 @@ std::vector<LayerGroup> read_groups(ObjectReader & o, int n_layer) {
 
 // Parses, lets `fill` read, and turns the first complaint into an Error.
 template <class Record, class Fill>
-Result<Record> read_record(std::string_view text, const char * kind, int newest, Fill fill) {
-    auto document = parse_strict_json(text, kMaxBytes, kMaxDepth);
-    if (!document.ok()) return Error{fmt::format("{}: {}", kind, document.error().message)};
+Result<Record> read_document(const json & document, const char * kind, int newest, Fill fill) {
     Complaint     complaint;
-    ObjectReader  o(*document, "", complaint);
+    ObjectReader  o(document, "", complaint);
     Record        record;
     const int64_t version = read_head(o, kind, newest, record.model, record.mode, record.inputs_sha256);
     fill(o, record, version);
@@ -168,61 +166,20 @@ Result<Record> read_record(std::string_view text, const char * kind, int newest,
     return record;
 }
 
-}  // namespace
-
-Result<SensitivityTable> parse_sensitivity(std::string_view text) {
-    return read_record<SensitivityTable>(text, "sensitivity", 2, [](ObjectReader & o, SensitivityTable & t, int64_t version) {
-        t.eps         = o.number("eps");
-        t.n_prompts   = count(o, "n_prompts");
-        t.n_generated = count(o, "n_generated");
-        t.n_tokens    = o.integer("n_tokens", 0, int64_t{1} << 40);
-        t.data_sha256 = o.sha256("data_sha256", true);
-        each(o, "layers", [&](ObjectReader & item) {
-            LayerErrors l;
-            l.layer = count(item, "layer");
-            check_layer(item, l.layer, t.layers.size());
-            l.e_k      = fixed<3>(item, "e_k");
-            l.e_v      = fixed<3>(item, "e_v");
-            l.e_a      = fixed<3>(item, "e_a");
-            l.e_o      = fixed<9>(item, "e_o");
-            l.e_k_head = fixed_rows<3>(item, "e_k_head");
-            l.e_v_head = fixed_rows<3>(item, "e_v_head");
-            l.e_a_head = fixed_rows<3>(item, "e_a_head");
-            l.e_o_head = fixed_rows<9>(item, "e_o_head");
-            if (version >= 2) {
-                for (const auto & p : fixed_rows<3>(item, "patterns")) l.patterns.push_back({p[0], p[1], p[2]});
-            }
-            t.layers.push_back(std::move(l));
-        });
-        if (static_cast<int>(t.layers.size()) != t.model.n_layer)
-            o.complain("layers", fmt::format("must hold the {} layers of the model", t.model.n_layer));
-    });
+Result<json> parse_text(std::string_view text, const char * kind) {
+    auto document = parse_strict_json(text, kMaxBytes, kMaxDepth);
+    if (!document.ok()) return Error{fmt::format("{}: {}", kind, document.error().message)};
+    return document;
 }
 
-Result<CandidateSets> parse_candidates(std::string_view text) {
-    return read_record<CandidateSets>(text, "candidates", 1, [](ObjectReader & o, CandidateSets & c, int64_t) {
-        each(o, "layers", [&](ObjectReader & item) {
-            LayerCandidates l;
-            l.layer = count(item, "layer");
-            check_layer(item, l.layer, c.layers.size());
-            l.pairs = candidate_pairs(item, "pairs");
-            c.layers.push_back(std::move(l));
-        });
-        if (static_cast<int>(c.layers.size()) != c.model.n_layer)
-            o.complain("layers", fmt::format("must hold the {} layers of the model", c.model.n_layer));
-    });
+template <class Record, class Fill>
+Result<Record> read_record(std::string_view text, const char * kind, int newest, Fill fill) {
+    KVT_TRY(const json document, parse_text(text, kind));
+    return read_document<Record>(document, kind, newest, fill);
 }
 
-Result<LayerGroups> parse_groups(std::string_view text) {
-    return read_record<LayerGroups>(text, "groups", 1, [](ObjectReader & o, LayerGroups & g, int64_t) {
-        g.eps         = o.number("eps");
-        g.min_samples = count(o, "min_samples");
-        g.groups      = read_groups(o, g.model.n_layer);
-    });
-}
-
-Result<Study> parse_study(std::string_view text) {
-    return read_record<Study>(text, "study", 2, [](ObjectReader & o, Study & s, int64_t version) {
+Result<Study> study_of(const json & document) {
+    return read_document<Study>(document, "study", 2, [](ObjectReader & o, Study & s, int64_t version) {
         s.method = o.choice("method", {kNsga2, kMoead, kKnapsack});
         if (!o.raw("calibration").is_null()) {
             ObjectReader c          = o.object("calibration");
@@ -286,6 +243,75 @@ Result<Study> parse_study(std::string_view text) {
         });
         s.front = integers(o, "front", static_cast<int>(s.evaluations.size()) + (s.evaluations.empty() ? 1 : 0));
     });
+}
+
+}  // namespace
+
+Result<SensitivityTable> parse_sensitivity(std::string_view text) {
+    return read_record<SensitivityTable>(text, "sensitivity", 2, [](ObjectReader & o, SensitivityTable & t, int64_t version) {
+        t.eps         = o.number("eps");
+        t.n_prompts   = count(o, "n_prompts");
+        t.n_generated = count(o, "n_generated");
+        t.n_tokens    = o.integer("n_tokens", 0, int64_t{1} << 40);
+        t.data_sha256 = o.sha256("data_sha256", true);
+        each(o, "layers", [&](ObjectReader & item) {
+            LayerErrors l;
+            l.layer = count(item, "layer");
+            check_layer(item, l.layer, t.layers.size());
+            l.e_k      = fixed<3>(item, "e_k");
+            l.e_v      = fixed<3>(item, "e_v");
+            l.e_a      = fixed<3>(item, "e_a");
+            l.e_o      = fixed<9>(item, "e_o");
+            l.e_k_head = fixed_rows<3>(item, "e_k_head");
+            l.e_v_head = fixed_rows<3>(item, "e_v_head");
+            l.e_a_head = fixed_rows<3>(item, "e_a_head");
+            l.e_o_head = fixed_rows<9>(item, "e_o_head");
+            if (version >= 2) {
+                for (const auto & p : fixed_rows<3>(item, "patterns")) l.patterns.push_back({p[0], p[1], p[2]});
+            }
+            t.layers.push_back(std::move(l));
+        });
+        if (static_cast<int>(t.layers.size()) != t.model.n_layer)
+            o.complain("layers", fmt::format("must hold the {} layers of the model", t.model.n_layer));
+    });
+}
+
+Result<CandidateSets> parse_candidates(std::string_view text) {
+    return read_record<CandidateSets>(text, "candidates", 1, [](ObjectReader & o, CandidateSets & c, int64_t) {
+        each(o, "layers", [&](ObjectReader & item) {
+            LayerCandidates l;
+            l.layer = count(item, "layer");
+            check_layer(item, l.layer, c.layers.size());
+            l.pairs = candidate_pairs(item, "pairs");
+            c.layers.push_back(std::move(l));
+        });
+        if (static_cast<int>(c.layers.size()) != c.model.n_layer)
+            o.complain("layers", fmt::format("must hold the {} layers of the model", c.model.n_layer));
+    });
+}
+
+Result<LayerGroups> parse_groups(std::string_view text) {
+    return read_record<LayerGroups>(text, "groups", 1, [](ObjectReader & o, LayerGroups & g, int64_t) {
+        g.eps         = o.number("eps");
+        g.min_samples = count(o, "min_samples");
+        g.groups      = read_groups(o, g.model.n_layer);
+    });
+}
+
+Result<Study> parse_study(std::string_view text) {
+    KVT_TRY(const json document, parse_text(text, "study"));
+    return study_of(document);
+}
+
+Result<Study> parse_study(std::string_view head, const std::vector<std::string> & evaluations) {
+    KVT_TRY(json document, parse_text(head, "study"));
+    json all = json::array();
+    for (const std::string & evaluation : evaluations) {
+        KVT_TRY(json one, parse_text(evaluation, "evaluation"));
+        all.push_back(std::move(one));
+    }
+    if (document.is_object()) document["evaluations"] = std::move(all);
+    return study_of(document);
 }
 
 Result<HeldOutCheck> parse_held_out(std::string_view text) {

@@ -43,6 +43,49 @@ Json groups_json(const std::vector<LayerGroup> & groups) {
     return j;
 }
 
+// All but the evaluations, which stand before the front.
+Json study_head(const Study & s) {
+    Json j      = head("study", s.model, s.mode, s.inputs_sha256, 2);
+    j["method"] = s.method;
+    j["calibration"] =
+        s.calibration.file.empty()
+            ? Json(nullptr)
+            : Json{{"file", s.calibration.file}, {"sha256", s.calibration.sha256}, {"positions", s.calibration.positions}};
+    j["seed"]         = s.seed;
+    j["population"]   = s.population;
+    j["generations"]  = s.generations;
+    j["seeded"]       = s.seeded;
+    j["soft_limits"]  = s.soft_limits;
+    j["chunk_tokens"] = s.chunk_tokens;
+    j["n_chunks"]     = s.n_chunks;
+    j["at_tokens"]    = s.at_tokens;
+    j["floor"]        = s.floor;
+    j["data_sha256"]  = s.data_sha256;
+    j["complete"]     = s.complete;
+    j["cluster_eps"]  = s.groups.eps;
+    j["groups"]       = groups_json(s.groups.groups);
+    j["increments"]   = s.increments ? Json{{"probe_bits", s.increments->probe_bits},
+                                          {"k", s.increments->k},
+                                          {"v", s.increments->v},
+                                          {"noise", s.increments->noise}}
+                                     : Json(nullptr);
+    j["evaluations"]  = Json::array();
+    j["front"]        = s.front;
+    return j;
+}
+
+Json evaluation_json(const Evaluation & e) {
+    return {{"label", e.label},
+            {"payload_bits", e.payload_bits},
+            {"effective_bits", e.effective_bits},
+            {"kld", e.kld},
+            {"kld_ci_low", figure(e.kld_ci_low)},
+            {"kld_ci_high", figure(e.kld_ci_high)},
+            {"clipped", e.clipped},
+            {"choice", e.choice},
+            {"pairs", pair_names(e.pairs)}};
+}
+
 std::string text_of(const Json & j) { return json_text(j, 1, JsonChars::ascii) + "\n"; }
 
 }  // namespace
@@ -88,45 +131,13 @@ std::string write_record(const LayerGroups & g) {
 }
 
 std::string write_record(const Study & s) {
-    Json j      = head("study", s.model, s.mode, s.inputs_sha256, 2);
-    j["method"] = s.method;
-    j["calibration"] =
-        s.calibration.file.empty()
-            ? Json(nullptr)
-            : Json{{"file", s.calibration.file}, {"sha256", s.calibration.sha256}, {"positions", s.calibration.positions}};
-    j["seed"]         = s.seed;
-    j["population"]   = s.population;
-    j["generations"]  = s.generations;
-    j["seeded"]       = s.seeded;
-    j["soft_limits"]  = s.soft_limits;
-    j["chunk_tokens"] = s.chunk_tokens;
-    j["n_chunks"]     = s.n_chunks;
-    j["at_tokens"]    = s.at_tokens;
-    j["floor"]        = s.floor;
-    j["data_sha256"]  = s.data_sha256;
-    j["complete"]     = s.complete;
-    j["cluster_eps"]  = s.groups.eps;
-    j["groups"]       = groups_json(s.groups.groups);
-    j["increments"]   = s.increments ? Json{{"probe_bits", s.increments->probe_bits},
-                                          {"k", s.increments->k},
-                                          {"v", s.increments->v},
-                                          {"noise", s.increments->noise}}
-                                     : Json(nullptr);
-    j["evaluations"]  = Json::array();
-    for (const Evaluation & e : s.evaluations) {
-        j["evaluations"].push_back({{"label", e.label},
-                                    {"payload_bits", e.payload_bits},
-                                    {"effective_bits", e.effective_bits},
-                                    {"kld", e.kld},
-                                    {"kld_ci_low", figure(e.kld_ci_low)},
-                                    {"kld_ci_high", figure(e.kld_ci_high)},
-                                    {"clipped", e.clipped},
-                                    {"choice", e.choice},
-                                    {"pairs", pair_names(e.pairs)}});
-    }
-    j["front"] = s.front;
+    Json j = study_head(s);
+    for (const Evaluation & e : s.evaluations) j["evaluations"].push_back(evaluation_json(e));
     return text_of(j);
 }
+
+std::string write_study_head(const Study & s) { return json_text(study_head(s), -1, JsonChars::ascii); }
+std::string write_evaluation(const Evaluation & e) { return json_text(evaluation_json(e), -1, JsonChars::ascii); }
 
 std::string write_record(const HeldOutCheck & c) {
     Json j            = head("held_out", c.model, c.mode, c.inputs_sha256);

@@ -89,8 +89,9 @@ struct Evaluation {
     std::string           label;   // "KV4" for uniform plans, else ""
     double                payload_bits = 0, effective_bits = 0;
     double                kld = 0, kld_ci_low = 0, kld_ci_high = 0;
-    std::vector<PairBits> pairs;      // [n_kv_layers]
-    std::vector<double>   clipped{};  // [n_chunks] KLD of each chunk with every token's cut to 0.1 nats; empty if unknown
+    std::vector<PairBits> pairs;        // [n_kv_layers]
+    std::vector<double>   clipped{};    // [n_chunks] KLD of each chunk with every token's cut to 0.1 nats; empty if unknown
+    double                seconds = 0;  // wall time of scoring; kept in the study's file, not part of its JSON form; 0: unknown
 };
 
 // What one side of one layer costs alone: KLD of the plan in which only it leaves 8 bits, above that of the all-8-bit plan.
@@ -179,5 +180,10 @@ Result<CandidateSets>    parse_candidates(std::string_view json_text);
 Result<LayerGroups>      parse_groups(std::string_view json_text);
 Result<Study>            parse_study(std::string_view json_text);
 Result<HeldOutCheck>     parse_held_out(std::string_view json_text);
+
+// A study in parts, as its file holds them: all but its evaluations, and one evaluation.
+std::string   write_study_head(const Study &);
+std::string   write_evaluation(const Evaluation &);
+Result<Study> parse_study(std::string_view head, const std::vector<std::string> & evaluations);
 
 }  // namespace kvt

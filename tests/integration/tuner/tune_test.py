@@ -2,10 +2,13 @@
 
 Paths come from the environment (set by CMake): KVT_TEST_PROGRAM, KVT_TEST_MODEL.
 """
+import contextlib
 import json
 import os
 import pathlib
+import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -42,8 +45,18 @@ class Tune(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done
 
-    def record(self, output, name="study.json"):
-        return json.loads((self.folder / output / name).read_text())
+    def record(self, output, name="study"):
+        """The study, or a file of JSON."""
+        if name != "study":
+            return json.loads((self.folder / output / name).read_text())
+        done = kvtuner("report", self.folder / output, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)["study"]
+
+    def scored(self, output):
+        """Evaluations so far, asked for as any reader may while a tune is at work."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.folder / output / 'study.sqlite'}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT count(*) FROM evaluation").fetchone()[0]
 
     def test_fragile_layers_get_the_most_bits(self):
         # Queries of all layers but 0 and 2 become a tenth, so their attention is nearly flat and bears coarse keys. In the model as it is, layers 1
@@ -69,7 +82,7 @@ class Tune(unittest.TestCase):
             self.assertLessEqual(payload, 6)
             self.assertEqual(kvtuner("plan", "check", plan, "-m", MODEL).returncode, 0)
         self.tune("b", *PAPER)
-        self.assertEqual((self.folder / "a/study.json").read_bytes(), (self.folder / "b/study.json").read_bytes())
+        self.assertEqual(self.record("a"), self.record("b"))
         self.assertEqual((self.folder / "a/plan.json").read_bytes(), (self.folder / "b/plan.json").read_bytes())
         same = kvtuner("plan", "diff", self.folder / "a/plan.json", self.folder / "b/plan.json", "--json")
         self.assertEqual(json.loads(same.stdout)["overlap"]["equal_share"], 1.0)
@@ -84,21 +97,49 @@ class Tune(unittest.TestCase):
         self.assertEqual([group["layers"] for group in groups], [[layer] for layer in range(5)])
         self.assertEqual({len(group["pairs"]) for group in groups}, {9})
 
-    def test_interrupted_and_resumed_equals_uninterrupted(self):
+    def test_interrupted_or_killed_and_resumed_equals_uninterrupted(self):
         self.tune("whole", "--mode", "per-token", "--bits", "5")
-        process = subprocess.Popen(
-            [PROGRAM, "tune", "-m", MODEL, "-o", self.folder / "cut", *SMALL, "--mode", "per-token", "--bits", "5"], env=environment(),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        study = self.folder / "cut/study.json"
-        while process.poll() is None and not study.exists():
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
-        self.assertLess(len(self.record("cut")["evaluations"]), len(self.record("whole")["evaluations"]))
-        self.assertFalse((self.folder / "cut/study.json.lock").exists())
-        self.tune("cut", "--mode", "per-token", "--bits", "5")
-        for name in ("study.json", "held_out.json", "plan.json"):
-            self.assertEqual((self.folder / "cut" / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
+        for number in (signal.SIGINT, signal.SIGKILL):
+            output = f"cut{number}"
+            process = subprocess.Popen(
+                [PROGRAM, "tune", "-m", MODEL, "-o", self.folder / output, *SMALL, "--mode", "per-token", "--bits", "5"], env=environment(),
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while process.poll() is None and not ((self.folder / output / "study.sqlite").exists() and self.scored(output) >= 3):
+                time.sleep(0.01)
+            reader = kvtuner("report", self.folder / output, "--json")
+            self.assertEqual(reader.returncode, 0, reader.stderr)
+            process.send_signal(number)
+            process.wait(timeout=60)
+            self.assertGreaterEqual(self.scored(output), 3)
+            self.assertLess(self.scored(output), len(self.record("whole")["evaluations"]))
+            self.assertEqual((self.folder / output / "study.sqlite.lock").exists(), number == signal.SIGKILL)
+            self.tune(output, "--mode", "per-token", "--bits", "5")
+            self.assertEqual(self.record(output), self.record("whole"))
+            for name in ("held_out.json", "plan.json"):
+                self.assertEqual((self.folder / output / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), name)
+            self.assertEqual([path.name for path in (self.folder / output).glob("study*")], ["study.sqlite"])
+
+    def test_folder_of_an_earlier_version_goes_on(self):
+        self.tune("whole", "--mode", "per-token", "--bits", "5")
+        study = self.record("whole")
+        earlier = {**study, "complete": False, "front": [], "evaluations": study["evaluations"][:20]}
+        (self.folder / "earlier").mkdir()
+        (self.folder / "earlier/study.json").write_text(json.dumps(earlier))
+        self.assertEqual(len(self.record("earlier")["evaluations"]), 20)
+        self.tune("earlier", "--mode", "per-token", "--bits", "5")
+        self.assertEqual(self.record("earlier"), study)
+        self.assertFalse((self.folder / "earlier/study.json").exists())
+
+    def test_a_write_that_fails_is_one_line_and_the_study_stays_good(self):
+        arguments = [PROGRAM, "tune", "-m", MODEL, "-o", self.folder / "full", *SMALL, "--mode", "per-token", "--bits", "5"]
+        done = subprocess.run(arguments, env=environment(), capture_output=True, text=True, timeout=300, restore_signals=False,  # SIGXFSZ stays ignored
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("study.sqlite: ", done.stderr.splitlines()[-1])
+        self.assertGreater(self.scored("full"), 0)
+        self.tune("full", "--mode", "per-token", "--bits", "5")
+        self.tune("whole", "--mode", "per-token", "--bits", "5")
+        self.assertEqual(self.record("full"), self.record("whole"))
 
     def test_time_limit(self):
         # How many plans a slow machine scores in a time is not tested here (unit tests do that with a counted clock).
@@ -127,7 +168,10 @@ class Tune(unittest.TestCase):
         other = pathlib.Path(MODEL).with_name("stories260K-hd32-f32.gguf")
         done = kvtuner("tune", "-m", other, "-o", self.folder / "mixed", *SMALL, "--mode", "per-token", "--bits", "5")
         self.assertEqual(done.returncode, 1)
-        self.assertIn("study.json was made from another model, text or settings", done.stderr)
+        self.assertIn("study.sqlite is a study of the model", done.stderr)
+        done = kvtuner("tune", "-m", MODEL, "-o", self.folder / "mixed", *SMALL, "--mode", "per-token", "--bits", "5", "--chunks", "2")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("study.sqlite was made from another text or with other settings", done.stderr)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "kvt/base/file_io.h"
+#include "kvt/tuner/study_store.h"
 #include "support/results.h"
 
 namespace kvt::testing {
@@ -21,7 +22,7 @@ protected:
 
     void put(const char * name, const std::string & text) { ASSERT_TRUE(write_file_atomic(folder_ + "/" + name, text).ok()); }
     void put(const Results & r) {
-        put("study.json", write_record(r.study));
+        ASSERT_TRUE(StudyStore::create(folder_ + "/study.sqlite", r.study).ok());
         if (r.held_out) put("held_out.json", write_record(*r.held_out));
         if (r.plan) put("plan.json", write_plan(*r.plan));
         if (r.sensitivity) put("sensitivity.json", write_record(*r.sensitivity));
@@ -67,7 +68,22 @@ TEST_F(ReadResults, WithoutAPlanTheCheckedOneIsTheChosen) {
 }
 
 TEST_F(ReadResults, NoStudyIsAnError) {
-    EXPECT_THAT(complaint(), HasSubstr("study.json does not exist: give the folder that kvtuner tune -o wrote"));
+    EXPECT_THAT(complaint(), HasSubstr("study.sqlite does not exist: give the folder that kvtuner tune -o wrote"));
+}
+
+TEST_F(ReadResults, AStudyWithoutPlansIsAnError) {
+    Results r = example_results();
+    r.study.evaluations.clear();
+    r.study.front.clear();
+    put(r);
+    EXPECT_THAT(complaint(), HasSubstr("study.sqlite holds no plan yet: wait until tune has scored one"));
+}
+
+TEST_F(ReadResults, AStudyOfAnEarlierVersionIsRead) {
+    put(example_results());
+    std::filesystem::remove(folder_ + "/study.sqlite");
+    put("study.json", write_record(example_results().study));
+    EXPECT_EQ(read_results(folder_)->chosen, 3);
 }
 
 TEST_F(ReadResults, ABrokenFileIsNamed) {
@@ -80,7 +96,7 @@ TEST_F(ReadResults, AnotherModelIsAnError) {
     Results r                     = example_results();
     r.held_out->model.file_sha256 = hash_of('f');
     put(r);
-    EXPECT_THAT(complaint(), HasSubstr("held_out.json is of the model \"example-4L\" (ffffffffffff), study.json of"));
+    EXPECT_THAT(complaint(), HasSubstr("held_out.json is of the model \"example-4L\" (ffffffffffff), the study of"));
 }
 
 TEST_F(ReadResults, APlanThatWasNotCheckedIsAnError) {

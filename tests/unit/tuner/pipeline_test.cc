@@ -10,6 +10,7 @@
 #include "kvt/tuner/cluster/cluster.h"
 #include "kvt/tuner/profile/prompt_errors.h"
 #include "kvt/tuner/prune/prune.h"
+#include "kvt/tuner/study_store.h"
 #include "support/tap_runner.h"
 
 namespace kvt::testing {
@@ -38,6 +39,9 @@ protected:
     std::string path(const char * name) const { return folder_ + "/" + name; }
     std::string bytes(const char * name) const { return *read_file(path(name)); }
 
+    // The study's record, as text.
+    std::string record() const { return write_record(read_study(path("study.sqlite")).value()); }
+
     Result<SensitivityTable> profile(TapRunner & runner, Redo redo = Redo::no) {
         return profile_stage(runner, stage_, path("sensitivity.json"), redo, no_progress());
     }
@@ -47,7 +51,7 @@ protected:
         return *cluster(*table, prune(*table));
     }
     Result<Study> search(TapRunner & runner, const LayerGroups & g, Redo redo = Redo::no) {
-        return search_stage(runner, g, text_, options_, path("study.json"), redo, no_progress());
+        return search_stage(runner, g, text_, options_, path("study.sqlite"), redo, no_progress());
     }
 
     std::string   folder_;
@@ -193,29 +197,50 @@ TEST_F(Pipeline, SearchScoresAndIsReused) {
     const auto again = search(second, g);
     ASSERT_TRUE(again.ok());
     EXPECT_EQ(second.sessions, 0);
-    EXPECT_EQ(write_record(*again), bytes("study.json"));
+    EXPECT_EQ(write_record(*again), record());
 }
 
 TEST_F(Pipeline, SearchResumesFromWhatWasSaved) {
     TapRunner         runner;
     const LayerGroups g = groups(runner);
     ASSERT_TRUE(search(runner, g).ok());
-    const std::string expected = bytes("study.json");
+    const std::string expected = record();
     const int         used     = runner.sessions;
-    fs::remove(path("study.json"));
+    fs::remove(path("study.sqlite"));
 
     TapRunner cut;
     cut.fail_session   = used / 2;
     const auto stopped = search(cut, g);
     ASSERT_FALSE(stopped.ok());
-    const auto partial = parse_study(bytes("study.json"));
+    const auto partial = read_study(path("study.sqlite"));
     ASSERT_TRUE(partial.ok());
     EXPECT_FALSE(partial->complete);
     TapRunner  rest;
     const auto resumed = search(rest, g);
     ASSERT_TRUE(resumed.ok());
-    EXPECT_EQ(bytes("study.json"), expected);
+    EXPECT_EQ(record(), expected);
     EXPECT_LT(rest.sessions, used);
+}
+
+// A folder of an earlier kvtuner goes on: nothing that was scored is scored again, and the study moves into SQLite.
+TEST_F(Pipeline, StudyInJsonIsGoneOnWith) {
+    TapRunner         runner;
+    const LayerGroups g = groups(runner);
+    ASSERT_TRUE(search(runner, g).ok());
+    const std::string expected = record();
+    const int         used     = runner.sessions;
+    Study             earlier  = *read_study(path("study.sqlite"));
+    const size_t      scored   = earlier.evaluations.size() / 2;
+    earlier.complete           = false;
+    earlier.front.clear();
+    earlier.evaluations.resize(scored);
+    fs::remove(path("study.sqlite"));
+    ASSERT_TRUE(write_file_atomic(path("study.json"), write_record(earlier)).ok());
+    TapRunner rest;
+    ASSERT_TRUE(search(rest, g).ok());
+    EXPECT_EQ(record(), expected);
+    EXPECT_LE(rest.sessions, used - static_cast<int>(scored));
+    EXPECT_FALSE(file_exists(path("study.json")));
 }
 
 TEST_F(Pipeline, SearchRefusesAnotherModelAndShortText) {
@@ -228,34 +253,34 @@ TEST_F(Pipeline, SearchRefusesAnotherModelAndShortText) {
     text_.text       = "too short";
     const auto small = search(runner, groups(runner));
     ASSERT_FALSE(small.ok());
-    EXPECT_FALSE(file_exists(path("study.json")));
+    EXPECT_FALSE(file_exists(path("study.sqlite")));
 }
 
 TEST_F(Pipeline, StudyInUseIsRefusedAndOtherInputsToo) {
     TapRunner         runner;
     const LayerGroups g = groups(runner);
     {
-        const auto held    = FileLock::take(path("study.json"));
+        const auto held    = FileLock::take(path("study.sqlite"));
         const auto refused = search(runner, g);
         ASSERT_FALSE(refused.ok());
         EXPECT_NE(refused.error().message.find("is being written by another kvtuner"), std::string::npos)
             << refused.error().message;
-        EXPECT_FALSE(file_exists(path("study.json")));
+        EXPECT_FALSE(file_exists(path("study.sqlite")));
     }
     ASSERT_TRUE(search(runner, g).ok());
-    EXPECT_FALSE(file_exists(path("study.json.lock")));
-    const std::string whole = bytes("study.json");
+    EXPECT_FALSE(file_exists(path("study.sqlite.lock")));
+    const std::string whole = bytes("study.sqlite");
     text_.chunk_tokens      = 32;
     const auto other        = search(runner, g);
     ASSERT_FALSE(other.ok());
-    EXPECT_NE(other.error().message.find("was made from another model, text or settings"), std::string::npos)
+    EXPECT_NE(other.error().message.find("was made from another text or with other settings"), std::string::npos)
         << other.error().message;
     text_.chunk_tokens = 64;
-    ASSERT_TRUE(write_file_atomic(path("study.json"), whole.substr(0, whole.size() / 2)).ok());
+    ASSERT_TRUE(write_file_atomic(path("study.sqlite"), whole.substr(0, whole.size() / 2)).ok());
     const auto damaged = search(runner, g);
     ASSERT_FALSE(damaged.ok());
-    EXPECT_NE(damaged.error().message.find("not valid JSON"), std::string::npos) << damaged.error().message;
-    EXPECT_EQ(bytes("study.json").size(), whole.size() / 2) << "what was there is left alone";
+    EXPECT_NE(damaged.error().message.find("study.sqlite: damaged"), std::string::npos) << damaged.error().message;
+    EXPECT_EQ(bytes("study.sqlite").size(), whole.size() / 2) << "what was there is left alone";
 }
 
 TEST_F(Pipeline, HeldOutCheckAndFinishedPlan) {

@@ -14,6 +14,7 @@ struct ObjectiveScore {
     double              kld    = 0;               // nats, mean over scored tokens; lower is better
     double              ci_low = 0, ci_high = 0;  // 95 %, NaN if unknown
     std::vector<double> clipped{};                // by chunk of text, with single tokens kept from dominating; may be empty
+    double              seconds = 0;              // it took; 0: unknown
 };
 
 class Objective {

@@ -55,6 +55,7 @@ Result<int> StudyState::evaluate(const std::vector<PairBits> & pairs, const std:
     e.kld_ci_low     = score.ci_low;
     e.kld_ci_high    = score.ci_high;
     e.clipped        = score.clipped;
+    e.seconds        = score.seconds;
     study_.evaluations.push_back(std::move(e));
     const int index = static_cast<int>(study_.evaluations.size()) - 1;
     known_[key]     = index;
