@@ -1,5 +1,5 @@
-# cmake --install: bin/kvtuner, lib/kvtuner/libggml-kvtuner.so (found by the program as ../lib/kvtuner), share/kvtuner (texts), man page
-# and completions; component dev: headers, static libraries and find_package(kvtuner). The libraries of llama.cpp stay where
+# cmake --install: bin/kvtuner, lib/kvtuner/libggml-kvtuner.so and libkvtuner-mpi.so (found by the program as ../lib/kvtuner), share/kvtuner
+# (texts), man page and completions; component dev: headers, static libraries and find_package(kvtuner). The libraries of llama.cpp stay where
 # scripts/llama_cpp.sh built them; program and plugin carry that folder as their RPATH.
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME kvtuner)
 set_target_properties(kvtuner ggml-kvtuner PROPERTIES INSTALL_RPATH "${KVT_LLAMA_ROOT}/build/bin")
@@ -7,6 +7,9 @@ set_target_properties(kvtuner ggml-kvtuner PROPERTIES INSTALL_RPATH "${KVT_LLAMA
 # --- Program, plugin, texts ---
 install(TARGETS kvtuner RUNTIME DESTINATION bin)
 install(TARGETS ggml-kvtuner LIBRARY DESTINATION lib/kvtuner)
+if(TARGET kvtuner-mpi)
+  install(TARGETS kvtuner-mpi LIBRARY DESTINATION lib/kvtuner)
+endif()
 install(DIRECTORY data/ DESTINATION share/kvtuner)
 install(FILES LICENSE THIRD_PARTY.md README.md CHANGELOG.md CITATION.cff DESTINATION share/doc/kvtuner)
 if(KVT_WRITE_TEXTS)

@@ -8,6 +8,7 @@
 packages=(
     g++ cmake ninja-build ccache git binutils                              # build
     libpagmo-dev nlohmann-json3-dev libcli11-dev libfmt-dev libssl-dev libeigen3-dev libyaml-cpp-dev libsqlite3-dev libcpp-httplib-dev zlib1g-dev # libraries of the program
+    libopenmpi-dev openmpi-bin                                             # kvtuner tune under mpirun
     libseccomp-dev pkg-config                                              # system calls of programs that models wrote
     libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy     # tests, benchmarks, lint
     node-d3-axis node-d3-scale node-d3-selection                           # charts of kvtuner report

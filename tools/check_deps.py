@@ -9,7 +9,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 FOREIGN = {
     "nlohmann": ("nlohmann/",), "openssl": ("openssl/",), "pagmo": ("pagmo/", "boost/"), "eigen": ("Eigen/", "eigen3/"),
     "CLI11": ("CLI/",), "llama": ("llama",), "ggml": ("ggml", "gguf"), "build_info": ("kvt_build_info.h",), "omp": ("omp.h",),
-    "yaml-cpp": ("yaml-cpp/",), "httplib": ("httplib.h",), "zlib": ("zlib.h",), "seccomp": ("seccomp.h",), "sqlite": ("sqlite3.h",),
+    "yaml-cpp": ("yaml-cpp/",), "httplib": ("httplib.h",), "zlib": ("zlib.h",), "seccomp": ("seccomp.h",), "sqlite": ("sqlite3.h",), "mpi": ("mpi.h",),
     "immintrin": ("immintrin.h", "x86intrin.h", "arm_neon.h", "cpuid.h"),
 }
 

@@ -15,9 +15,8 @@ Result<int> run_search_command(const StageOptions & o, const std::string & group
     KVT_TRY(const ScoringText text, search_text(o));
     KVT_TRY(const auto model, open_stage_model(o));
     KVT_CHECK_OK(check_feasible(model->info(), groups.mode, o.budget()));
-    const TimeUsed   clock = start_clock(o);
     TerminalProgress progress;
-    KVT_TRY(const Study study, search_stage(*model, groups, text, o.search(), o.output, o.redo(), progress, clock));
+    KVT_TRY(const Study study, search_stage(*model, groups, text, o.search(), o.output, o.redo(), progress, {start_clock(o)}));
     KVT_TRY(const Choice choice, choose_plan(study, o.budget()));
     fmt::print("{}", o.json ? write_record(study) : study_text(study, choice.evaluation) + "\nChosen: " + choice.why + ".\n");
     return 0;

@@ -13,11 +13,13 @@
 #include "kvt/cli/stage_options.h"
 #include "kvt/cli/stage_text.h"
 #include "kvt/cli/terminal_progress.h"
+#include "kvt/crew/mpi_crew.h"
 #include "kvt/engine/llama/plugin.h"
 #include "kvt/report/study_text.h"
 #include "kvt/tuner/calibrate/plan_files.h"
 #include "kvt/tuner/cluster/cluster.h"
 #include "kvt/tuner/prune/prune.h"
+#include "kvt/tuner/spread.h"
 
 namespace kvt::cli {
 
@@ -55,7 +57,7 @@ struct Searched {
 
 // The paper's procedure: profile, prune, cluster, NSGA-II over groups.
 Result<Searched> search_groups(ModelRunner & model, const StageOptions & o, const Artefacts & files, Progress & progress,
-                               const TimeUsed & clock) {
+                               const SearchMeans & means) {
     KVT_TRY(const ProfileStage profile, profile_inputs(o));
     KVT_TRY(const ScoringText on_validation, search_text(o));
     KVT_TRY(const SensitivityTable table, profile_stage(model, profile, files.sensitivity, o.redo(), progress));
@@ -65,13 +67,13 @@ Result<Searched> search_groups(ModelRunner & model, const StageOptions & o, cons
     KVT_CHECK_OK(write_output(files.groups, write_record(groups)));
     announce(o, fmt::format("{} groups, {:.0f} plans to choose from", groups.groups.size(), search_space(groups)),
              max_evaluations(groups, o.search()));
-    KVT_TRY(Study study, search_stage(model, groups, on_validation, o.search(), files.study, o.redo(), progress, clock));
+    KVT_TRY(Study study, search_stage(model, groups, on_validation, o.search(), files.study, o.redo(), progress, means));
     return Searched{std::move(study), table.data_sha256, groups_text(groups)};
 }
 
 // Ours: calibrated transforms where the mode has them, then an exact allocation over layers.
 Result<Searched> search_layers(ModelRunner & model, const StageOptions & o, const Artefacts & files, Progress & progress,
-                               const TimeUsed & clock) {
+                               const SearchMeans & means) {
     KVT_TRY(const Mode mode, o.quantization_mode());
     KVT_TRY(const CalibrateStage calibrate, calibrate_inputs(o));
     KVT_TRY(const ScoringText on_validation, search_text(o));
@@ -81,7 +83,7 @@ Result<Searched> search_layers(ModelRunner & model, const StageOptions & o, cons
     }
     announce(o, fmt::format("K and V of {} layers", model.info().n_layer), max_allocation_evaluations(model.info()));
     KVT_TRY(Study study,
-            allocation_stage(model, mode, calibration, on_validation, o.budget(), files.study, o.redo(), progress, clock));
+            allocation_stage(model, mode, calibration, on_validation, o.budget(), files.study, o.redo(), progress, means));
     std::string explanation = increments_text(study);
     return Searched{std::move(study), "", std::move(explanation)};
 }
@@ -104,9 +106,33 @@ Status write_published(const Study & study, const std::string & folder) {
     return ok_status();
 }
 
+// The workers of a crew may go however the coordinator's run ends.
+class WorkEnds {
+public:
+    explicit WorkEnds(Crew * crew) : crew_(crew) {}
+    WorkEnds(const WorkEnds &)             = delete;
+    WorkEnds & operator=(const WorkEnds &) = delete;
+    ~WorkEnds() {
+        if (crew_ != nullptr) end_work(*crew_);
+    }
+
+private:
+    Crew * crew_;
+};
+
+Result<int> run_worker(const StageOptions & o, Crew & crew) {
+    KVT_TRY(const ScoringText text, search_text(o));
+    KVT_TRY(const auto model, open_stage_model(o));
+    KVT_CHECK_OK(work_stage(*model, text, crew));
+    return 0;
+}
+
 Result<int> run_tune(const StageOptions & o) {
     const Stopwatch watch;
-    const TimeUsed  clock = start_clock(o);
+    KVT_TRY(const auto crew, join_mpi_crew());
+    if (crew && crew->rank() > 0) return run_worker(o, *crew);
+    const WorkEnds    ends(crew.get());
+    const SearchMeans means{start_clock(o), crew.get()};
     KVT_TRY(const Mode mode, o.quantization_mode());
     KVT_TRY(const std::vector<ScoringText> on_test, check_texts(o));
     KVT_CHECK_OK(make_folder(o.output));
@@ -115,8 +141,8 @@ Result<int> run_tune(const StageOptions & o) {
     KVT_CHECK_OK(check_feasible(model->info(), mode, o.budget()));
 
     TerminalProgress progress;
-    KVT_TRY(const Searched found, o.method == "paper" ? search_groups(*model, o, files, progress, clock)
-                                                      : search_layers(*model, o, files, progress, clock));
+    KVT_TRY(const Searched found, o.method == "paper" ? search_groups(*model, o, files, progress, means)
+                                                      : search_layers(*model, o, files, progress, means));
     const Study & study = found.study;
     KVT_TRY(const Choice choice, chosen_plan(study, o.budget()));
     std::vector<NamedCheck> checks;
@@ -193,6 +219,8 @@ Examples:
   kvtuner tune -m model.gguf -o tuned --check-text prose.txt --check-text code.txt
   kvtuner tune -m model.gguf -o tuned --memory 512MiB --for-ctx 32768 --parallel 4
   kvtuner tune -m model.gguf -o tuned-paper --method paper --mode per-token --max-kld 0.02
+Plans are scored on several processes where mpirun starts them; the first one hands out the work:
+  mpirun -n 9 --bind-to none --enable-recovery kvtuner tune -m model.gguf -o tuned -t 4
 As published (MOEA/D, 200 trials for each of two soft limits; the best plan within each is written too):
   kvtuner tune -m model.gguf -o published --method paper --algorithm moead --first-plans chance --soft-limits 4,6 \
     --population 20 --trials 200

@@ -11,8 +11,15 @@ namespace {
 
 constexpr int kWaitMs = 5000;
 
+// SQLite quotes what it found in a damaged file, and lists findings line by line.
+std::string one_line(std::string text) {
+    for (char & c : text)
+        if ((c >= 0 && c < ' ') || c == 127) c = ' ';
+    return text;
+}
+
 std::string reason(sqlite3 * handle, int code) {
-    const char * said = handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
+    const std::string said = one_line(handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
     switch (code & 0xff) {
         case SQLITE_NOTADB:
         case SQLITE_CORRUPT:
@@ -26,7 +33,7 @@ std::string reason(sqlite3 * handle, int code) {
             break;
     }
     const int system = handle != nullptr ? sqlite3_system_errno(handle) : 0;
-    return system != 0 ? fmt::format("{} ({})", said, std::strerror(system)) : std::string(said);
+    return system != 0 ? fmt::format("{} ({})", said, std::strerror(system)) : said;
 }
 
 }  // namespace
@@ -61,6 +68,7 @@ Result<bool> Statement::step() {
 Status Statement::run() {
     auto done = step();
     sqlite3_reset(statement_.get());
+    sqlite3_clear_bindings(statement_.get());
     if (!done.ok()) return done.error();
     return ok_status();
 }
@@ -111,6 +119,12 @@ Result<int64_t> Database::integer(const std::string & sql) const {
     KVT_TRY(const bool row, statement.step());
     if (!row) return Error{fmt::format("{}: no row for {}", path_, sql)};
     return statement.integer(0);
+}
+
+Status Database::check() const {
+    KVT_TRY(const std::string found, text("PRAGMA quick_check(1)"));
+    if (found == "ok") return ok_status();
+    return Error{fmt::format("{}: damaged ({}); remove it, or start over with --fresh", path_, one_line(found))};
 }
 
 Result<std::string> Database::serialized() const {

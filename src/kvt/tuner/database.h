@@ -25,7 +25,7 @@ public:
 
     // True: there is a row to read; false: done. Errors: whatever the statement met, also in binding.
     Result<bool> step();
-    // For statements without rows: step, then ready to be bound again.
+    // For statements without rows: step, then ready to be bound again; what is not bound is null.
     Status run();
 
     int64_t     integer(int column) const;
@@ -57,6 +57,9 @@ public:
     // The first column of the first row. Errors: there is none.
     Result<std::string> text(const std::string & sql) const;
     Result<int64_t>     integer(const std::string & sql) const;
+
+    // Errors: the file's structure is damaged.
+    Status check() const;
 
     // The bytes of the file that this database is.
     Result<std::string> serialized() const;

@@ -7,6 +7,8 @@
 #include <optional>
 #include <tuple>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
@@ -18,6 +20,7 @@
 #include "kvt/plan/calibration.h"
 #include "kvt/tuner/artefact.h"
 #include "kvt/tuner/calibrate/calibrate.h"
+#include "kvt/tuner/spread.h"
 #include "kvt/tuner/study_store.h"
 
 namespace kvt {
@@ -53,18 +56,37 @@ PromptStore file_store(const std::string & folder, const SensitivityTable & like
     return store;
 }
 
+std::string this_process() {
+    char host[256] = {};
+    if (::gethostname(host, sizeof host - 1) != 0) return "";
+    return fmt::format("{}:{}", host, ::getpid());
+}
+
 class ScorerObjective final : public Objective {
 public:
-    explicit ScorerObjective(KldScorer & scorer) : scorer_(scorer) {}
+    explicit ScorerObjective(KldScorer scorer) : scorer_(std::move(scorer)), worker_(this_process()) {}
     Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
         const Stopwatch watch;
         KVT_TRY(const KldScore s, scorer_.score(plan));
-        return ObjectiveScore{s.mean, s.ci_low, s.ci_high, s.clipped_means, watch.seconds()};
+        return ObjectiveScore{s.mean, s.ci_low, s.ci_high, s.clipped_means, watch.seconds(), worker_};
     }
+    int n_chunks() const { return scorer_.n_chunks(); }
 
 private:
-    KldScorer & scorer_;
+    KldScorer         scorer_;
+    const std::string worker_;
 };
+
+Result<std::unique_ptr<ScorerObjective>> make_objective(ModelRunner & runner, const ScoringText & text, Progress & progress) {
+    KVT_TRY(const auto tokens, runner.tokenize(text.text, AddSpecial::yes));
+    ScorerOptions options;
+    options.n_ctx      = text.chunk_tokens;
+    options.max_chunks = text.max_chunks;
+    options.n_batch = options.n_ubatch = std::min(text.chunk_tokens, 512);
+    options.n_threads                  = text.n_threads;
+    KVT_TRY(KldScorer scorer, KldScorer::create(runner, tokens, options, progress));
+    return std::make_unique<ScorerObjective>(std::move(scorer));
+}
 
 CheckedPlan checked(const PlanResult & r, const std::string & label, const std::vector<PairBits> & pairs) {
     CheckedPlan c;
@@ -121,6 +143,7 @@ Result<std::optional<Study>> resume_study(Study & start, const std::string & pat
             file)};
     }
     start.evaluations = stored.evaluations;
+    start.ahead       = stored.ahead;
     start.floor       = stored.floor;
     return std::optional<Study>{std::move(stored)};
 }
@@ -128,16 +151,13 @@ Result<std::optional<Study>> resume_study(Study & start, const std::string & pat
 // Runs a search whose plans are scored on `text` and go into the file at `path`.
 template <class Search>
 Result<Study> scored_study(ModelRunner & runner, Study start, const std::optional<Study> & stored, const ScoringText & text,
-                           const std::string & path, Progress & progress, const Search & search) {
-    KVT_TRY(const auto tokens, runner.tokenize(text.text, AddSpecial::yes));
-    ScorerOptions scorer_options;
-    scorer_options.n_ctx      = text.chunk_tokens;
-    scorer_options.max_chunks = text.max_chunks;
-    scorer_options.n_batch = scorer_options.n_ubatch = std::min(text.chunk_tokens, 512);
-    scorer_options.n_threads                         = text.n_threads;
-    KVT_TRY(KldScorer scorer, KldScorer::create(runner, tokens, scorer_options, progress));
-    start.n_chunks = scorer.n_chunks();
-    ScorerObjective objective(scorer);
+                           const std::string & path, Progress & progress, Crew * crew, const Search & search) {
+    if (crew != nullptr) begin_work(*crew, start, text.max_chunks);
+    KVT_TRY(const auto own, make_objective(runner, text, progress));
+    start.n_chunks = own->n_chunks();
+    std::optional<SpreadObjective> spread;
+    if (crew != nullptr) spread.emplace(*crew, *own);
+    Objective & objective = spread ? static_cast<Objective &>(*spread) : *own;
     KVT_TRY(StudyStore store, stored ? StudyStore::resume(path, *stored) : StudyStore::create(path, start));
     const SaveStudy save = [&store](const Study & study) { return store.save(study); };
     return search(std::move(start), objective, save);
@@ -214,7 +234,7 @@ Result<CalibrationRef> calibrate_stage(ModelRunner & runner, const CalibrateStag
 
 Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
                            const SearchOptions & options, const std::string & path, Redo redo, Progress & progress,
-                           const TimeUsed & time_used) {
+                           const SearchMeans & means) {
     if (!(groups.model == runner.info())) {
         return Error{fmt::format("the layer groups are of {}, not of the model {}: profile this model first", groups.model.name,
                                  runner.info().name)};
@@ -235,15 +255,15 @@ Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, con
         return std::tie(s.method, s.seed, s.population, s.generations, s.seeded, s.soft_limits);
     };
     if (stored && stored->complete && how(*stored) == how(wanted)) return std::move(*stored);
-    return scored_study(runner, std::move(start), stored, text, path, progress,
+    return scored_study(runner, std::move(start), stored, text, path, progress, means.crew,
                         [&](Study study, Objective & objective, const SaveStudy & save) {
-                            return run_search(std::move(study), objective, options, save, progress, time_used);
+                            return run_search(std::move(study), objective, options, save, progress, means.time_used);
                         });
 }
 
 Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration, const ScoringText & text,
                                const Budget & budget, const std::string & path, Redo redo, Progress & progress,
-                               const TimeUsed & time_used) {
+                               const SearchMeans & means) {
     Study start;
     start.model         = runner.info();
     start.mode          = mode;
@@ -255,10 +275,25 @@ Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const Calibratio
                                    start.data_sha256, fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
     KVT_TRY(const FileLock lock, FileLock::take(path));
     KVT_TRY(const auto stored, resume_study(start, path, redo));  // another budget may ask for plans that a finished study lacks
-    return scored_study(runner, std::move(start), stored, text, path, progress,
+    return scored_study(runner, std::move(start), stored, text, path, progress, means.crew,
                         [&](Study study, Objective & objective, const SaveStudy & save) {
-                            return run_allocation(std::move(study), objective, budget, save, progress, time_used);
+                            return run_allocation(std::move(study), objective, budget, save, progress, means.time_used);
                         });
+}
+
+Status work_stage(ModelRunner & runner, const ScoringText & text, Crew & crew) {
+    return serve(crew, [&](const Study & setup, int max_chunks) -> Result<std::unique_ptr<Objective>> {
+        if (!(setup.model == runner.info()))
+            return Error{fmt::format(
+                "{}: the model is {} ({:.12}), the coordinator's {} ({:.12}): give all processes the same file", this_process(),
+                runner.info().name, runner.info().file_sha256, setup.model.name, setup.model.file_sha256)};
+        if (setup.data_sha256 != sha256_hex(text.text) || setup.chunk_tokens != text.chunk_tokens ||
+            max_chunks != text.max_chunks)
+            return Error{fmt::format("{}: the text to search on is not the coordinator's: give all processes the same files",
+                                     this_process())};
+        KVT_TRY(auto objective, make_objective(runner, text, no_progress()));
+        return std::unique_ptr<Objective>(std::move(objective));
+    });
 }
 
 Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, const Choice & choice, const ScoringText & text,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kvt/base/progress.h"
+#include "kvt/crew/crew.h"
 #include "kvt/engine/model_runner.h"
 #include "kvt/tuner/profile/profile.h"
 #include "kvt/tuner/records.h"
@@ -43,6 +44,12 @@ struct CalibrateStage {
 Result<CalibrationRef> calibrate_stage(ModelRunner & runner, const CalibrateStage & stage, const std::string & path, Redo redo,
                                        Progress & progress);
 
+// What a search may use.
+struct SearchMeans {
+    TimeUsed time_used{};
+    Crew *   crew = nullptr;  // whose workers score plans; null: this process alone. All see the folder of the study.
+};
+
 // A text to measure KLD on.
 struct ScoringText {
     std::string text;
@@ -54,12 +61,15 @@ struct ScoringText {
 // the study and are refused to write it. When the time is up, the study so far is returned.
 Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
                            const SearchOptions & options, const std::string & path, Redo redo, Progress & progress,
-                           const TimeUsed & time_used = {});
+                           const SearchMeans & means = {});
 
 // The same by allocation (search/allocate.h), without groups.   calibration  of the mode's transforms, empty if it has none
 Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration, const ScoringText & text,
                                const Budget & budget, const std::string & path, Redo redo, Progress & progress,
-                               const TimeUsed & time_used = {});
+                               const SearchMeans & means = {});
+
+// Another process of the crew: scores plans for the search of the coordinator, on the same model and text, until that is over.
+Status work_stage(ModelRunner & runner, const ScoringText & text, Crew & crew);
 
 // The chosen plan and its rivals on text that the search did not see: uniform plans of the study's mode, and what KIVI offers.
 Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, const Choice & choice, const ScoringText & text,

@@ -89,9 +89,11 @@ struct Evaluation {
     std::string           label;   // "KV4" for uniform plans, else ""
     double                payload_bits = 0, effective_bits = 0;
     double                kld = 0, kld_ci_low = 0, kld_ci_high = 0;
-    std::vector<PairBits> pairs;        // [n_kv_layers]
-    std::vector<double>   clipped{};    // [n_chunks] KLD of each chunk with every token's cut to 0.1 nats; empty if unknown
-    double                seconds = 0;  // wall time of scoring; kept in the study's file, not part of its JSON form; 0: unknown
+    std::vector<PairBits> pairs;      // [n_kv_layers]
+    std::vector<double>   clipped{};  // [n_chunks] KLD of each chunk with every token's cut to 0.1 nats; empty if unknown
+    // Kept in the study's file, not part of its JSON form, since they differ from run to run.
+    double      seconds = 0;  // wall time of scoring; 0: unknown
+    std::string worker{};     // "host:process" that scored; empty: unknown
 };
 
 // What one side of one layer costs alone: KLD of the plan in which only it leaves 8 bits, above that of the all-8-bit plan.
@@ -122,6 +124,7 @@ struct Study {
     LayerGroups               groups;            // none for the knapsack
     std::optional<Increments> increments;
     std::vector<Evaluation>   evaluations;  // in order of evaluation
+    std::vector<Evaluation>   ahead;        // scored, but the search has not come to them yet; not part of the JSON form
     std::vector<int>          front;        // indices, ascending effective bits; the f16 floor ("KV16") is never in it
 };
 

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -45,6 +47,12 @@ CREATE TABLE evaluation (
 ) STRICT;
 )";
 
+// What leads from each version of the database to the next; new files are made the same way.
+constexpr const char * kMigrations[] = {
+    "ALTER TABLE evaluation ADD COLUMN worker TEXT NOT NULL DEFAULT ''",
+};
+static_assert(1 + std::size(kMigrations) == kStudyVersion);
+
 // What makes two plans of one study the same.
 std::string plan_hash(const Study & study, const std::vector<PairBits> & pairs) {
     std::string text = fmt::format("{} {}", mode_name(study.mode), study.calibration.sha256);
@@ -52,9 +60,13 @@ std::string plan_hash(const Study & study, const std::vector<PairBits> & pairs) 
     return sha256_hex(text);
 }
 
+struct ScoredBy {
+    double      seconds = 0;
+    std::string worker;
+};
+
 Result<Study> read_database(const Database & database, const std::string & file) {
-    KVT_TRY(const std::string found, database.text("PRAGMA quick_check(1)"));
-    if (found != "ok") return Error{fmt::format("{}: damaged ({}); remove it, or start over with --fresh", file, found)};
+    KVT_CHECK_OK(database.check());
     KVT_TRY(const int64_t id, database.integer("PRAGMA application_id"));
     if (id != kApplicationId)
         return Error{fmt::format("{}: a database of another program, not a study of kvtuner: choose another output", file)};
@@ -68,17 +80,28 @@ Result<Study> read_database(const Database & database, const std::string & file)
     KVT_CHECK_OK(database.run("BEGIN"));  // one state for both queries
     KVT_TRY(const std::string head, database.text("SELECT record FROM study"));
     std::vector<std::string> evaluations;
-    std::vector<double>      seconds;
-    KVT_TRY(Statement rows, database.prepare("SELECT record, seconds FROM evaluation ORDER BY position"));
+    std::vector<ScoredBy>    by;
+    size_t                   n_ahead = 0;
+    // Those without a position come last.
+    KVT_TRY(Statement rows, database.prepare(fmt::format("SELECT record, seconds, {}, position IS NULL FROM evaluation "
+                                                         "ORDER BY position NULLS LAST, plan_sha256",
+                                                         version < 2 ? "''" : "worker")));
     for (;;) {
         KVT_TRY(const bool row, rows.step());
         if (!row) break;
         evaluations.push_back(rows.text(0));
-        seconds.push_back(rows.number(1));
+        by.push_back({rows.number(1), rows.text(2)});
+        n_ahead += rows.integer(3) != 0 ? 1 : 0;
     }
     auto study = parse_study(head, evaluations);
     if (!study.ok()) return Error{fmt::format("{}: {}; remove it, or start over with --fresh", file, study.error().message)};
-    for (size_t i = 0; i < seconds.size(); ++i) study->evaluations[i].seconds = seconds[i];
+    for (size_t i = 0; i < by.size(); ++i) {
+        study->evaluations[i].seconds = by[i].seconds;
+        study->evaluations[i].worker  = by[i].worker;
+    }
+    const auto ahead = study->evaluations.end() - static_cast<ptrdiff_t>(n_ahead);
+    study->ahead.assign(std::make_move_iterator(ahead), std::make_move_iterator(study->evaluations.end()));
+    study->evaluations.erase(ahead, study->evaluations.end());
     return study;
 }
 
@@ -90,18 +113,22 @@ std::string earlier_form(const std::string & path) {
     return std::filesystem::path(path).replace_filename(kEarlierName).string();
 }
 
-Status put_evaluation(Statement & insert, const Study & study, size_t i) {
-    const Evaluation & e = study.evaluations[i];
-    insert.bind(0, plan_hash(study, e.pairs));
-    insert.bind(1, static_cast<int64_t>(i));
-    insert.bind(2, write_evaluation(e));
-    insert.bind(3, static_cast<int64_t>(study.n_chunks));
-    insert.bind(4, e.seconds);
-    return insert.run();
+// An evaluation that was ahead gets its position when the search comes to it.
+constexpr const char * kPutEvaluation =
+    "INSERT INTO evaluation (plan_sha256, position, record, n_chunks, seconds, worker) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (plan_sha256) DO UPDATE SET position = excluded.position, record = excluded.record";
+
+//   position  none: ahead of the search
+Status put_evaluation(Statement & put, const Study & study, const Evaluation & e, std::optional<size_t> position) {
+    put.bind(0, plan_hash(study, e.pairs));
+    if (position) put.bind(1, static_cast<int64_t>(*position));
+    put.bind(2, write_evaluation(e));
+    put.bind(3, static_cast<int64_t>(study.n_chunks));
+    put.bind(4, e.seconds);
+    put.bind(5, e.worker);
+    return put.run();
 }
 
-constexpr const char * kPutEvaluation =
-    "INSERT INTO evaluation (plan_sha256, position, record, n_chunks, seconds) VALUES (?, ?, ?, ?, ?)";
 constexpr const char * kPutHead =
     "INSERT INTO study (id, record) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record";
 
@@ -111,15 +138,23 @@ Status put_head(const Database & database, const std::string & head) {
     return put.run();
 }
 
+Status migrate(const Database & database, int64_t version) {
+    KVT_CHECK_OK(database.run("BEGIN IMMEDIATE"));
+    for (; version < kStudyVersion; ++version) KVT_CHECK_OK(database.run(kMigrations[version - 1]));
+    KVT_CHECK_OK(database.run(fmt::format("PRAGMA user_version = {}", version)));
+    return database.run("COMMIT");
+}
+
 // The bytes of a file with this study.
 Result<std::string> image_of(const Study & study) {
     KVT_TRY(const Database database, Database::open(":memory:", Database::Access::write));
-    KVT_CHECK_OK(
-        database.run(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};", kApplicationId, kStudyVersion)));
+    KVT_CHECK_OK(database.run(fmt::format("PRAGMA application_id = {}", kApplicationId)));
     KVT_CHECK_OK(database.run(kSchema));
+    KVT_CHECK_OK(migrate(database, 1));
     KVT_CHECK_OK(put_head(database, write_study_head(study)));
-    KVT_TRY(Statement insert, database.prepare(kPutEvaluation));
-    for (size_t i = 0; i < study.evaluations.size(); ++i) KVT_CHECK_OK(put_evaluation(insert, study, i));
+    KVT_TRY(Statement put, database.prepare(kPutEvaluation));
+    for (size_t i = 0; i < study.evaluations.size(); ++i) KVT_CHECK_OK(put_evaluation(put, study, study.evaluations[i], i));
+    for (const Evaluation & e : study.ahead) KVT_CHECK_OK(put_evaluation(put, study, e, std::nullopt));
     return database.serialized();
 }
 
@@ -144,6 +179,7 @@ Result<Study> read_study(const std::string & file) {
 StudyStore::StudyStore(std::unique_ptr<Database> database, const Study & saved)
     : database_(std::move(database)), head_(write_study_head(saved)) {
     for (const Evaluation & e : saved.evaluations) labels_.push_back(e.label);
+    for (const Evaluation & e : saved.ahead) ahead_.insert(plan_hash(saved, e.pairs));
 }
 
 StudyStore::~StudyStore() {
@@ -166,6 +202,8 @@ Result<StudyStore> StudyStore::resume(const std::string & path, const Study & st
     if (!file_exists(path) || is_json(path)) return create(path, stored);
     KVT_TRY(Database database, Database::open(path, Database::Access::write));
     KVT_CHECK_OK(database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
+    KVT_TRY(const int64_t version, database.integer("PRAGMA user_version"));
+    if (version < kStudyVersion) KVT_CHECK_OK(migrate(database, version));
     return StudyStore(std::make_unique<Database>(std::move(database)), stored);
 }
 
@@ -177,8 +215,12 @@ Status StudyStore::commit(const Study & study, const std::string & head) {
         rename.bind(1, static_cast<int64_t>(i));
         KVT_CHECK_OK(rename.run());
     }
-    KVT_TRY(Statement insert, database_->prepare(kPutEvaluation));
-    for (size_t i = labels_.size(); i < study.evaluations.size(); ++i) KVT_CHECK_OK(put_evaluation(insert, study, i));
+    KVT_TRY(Statement put, database_->prepare(kPutEvaluation));
+    for (size_t i = labels_.size(); i < study.evaluations.size(); ++i)
+        KVT_CHECK_OK(put_evaluation(put, study, study.evaluations[i], i));
+    for (const Evaluation & e : study.ahead) {
+        if (ahead_.insert(plan_hash(study, e.pairs)).second) KVT_CHECK_OK(put_evaluation(put, study, e, std::nullopt));
+    }
     if (head != head_) KVT_CHECK_OK(put_head(*database_, head));
     return database_->run("COMMIT");
 }

@@ -1,10 +1,11 @@
 // The study of a search on disk: an SQLite file that grows by one commit for every plan scored (docs/formats/study.md).
 //
 // One process writes, with a FileLock around it; any number may read meanwhile (write-ahead log), and see whole evaluations only.
-// Versions 1 and 2 of a study were JSON files; they are read as they are, and turned into SQLite when a search goes on with them.
+// Earlier studies were JSON files; they are read as they are, and turned into SQLite when a search goes on with them.
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,9 @@ namespace kvt {
 
 // --- Interface ---
 
-inline constexpr int kStudyVersion = 3;  // of the file; 1 and 2 are versions of the JSON form
+inline constexpr int kStudyVersion = 2;  // of the database; the JSON records in it have their own
 
-// The file that holds the study that belongs at `path`: `path` itself, or where only an earlier version was at work, the
+// The file that holds the study that belongs at `path`: `path` itself, or where only an earlier kvtuner was at work, the
 // study.json beside study.sqlite; empty if there is none.
 std::string study_file(const std::string & path);
 
@@ -46,6 +47,7 @@ private:
 
     std::unique_ptr<Database> database_;  // statements point to it
     std::vector<std::string>  labels_;    // of the evaluations in the file
+    std::set<std::string>     ahead_;     // hashes of plans that came ahead of the search
     std::string               head_;      // the record in the file
 };
 

@@ -90,7 +90,7 @@ std::vector<Kind> kinds() {
     return {{"sensitivity", write_record(table()), rewriter(parse_sensitivity)},
             {"candidates", write_record(prune(table())), rewriter(parse_candidates)},
             {"groups", write_record(groups()), rewriter(parse_groups)},
-            {"study", write_record(study()), rewriter(parse_study)},
+            {"study", write_record(study()), rewriter<Result<Study> (*)(std::string_view)>(parse_study)},
             {"held_out", write_record(held_out()), rewriter(parse_held_out)}};
 }
 

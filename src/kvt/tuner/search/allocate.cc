@@ -22,7 +22,9 @@ constexpr PairBits kUniform[] = {{16, 16}, {8, 8}, {6, 6}, {6, 4}, {5, 5}, {5, 4
 constexpr double kLeastShare = 0.1;
 
 Status score_uniform(StudyState & state) {
-    for (const PairBits & pair : kUniform) KVT_CHECK_OK(state.evaluate(state.uniform(pair), {}, pair_name(pair.k, pair.v)));
+    std::vector<WantedPlan> plans;
+    for (const PairBits & pair : kUniform) plans.push_back({state.uniform(pair), {}, pair_name(pair.k, pair.v)});
+    KVT_CHECK_OK(state.evaluate_all(plans));
     return ok_status();
 }
 
@@ -35,22 +37,26 @@ std::vector<double> differences(const Evaluation & probe, const Evaluation & bas
 }
 
 Status measure_increments(StudyState & state) {
-    KVT_TRY(const int base, state.evaluate(state.uniform({8, 8}), {}, "KV8"));
+    KVT_TRY(const int base, state.evaluate({state.uniform({8, 8}), {}, "KV8"}));
+    const auto              n_layer = static_cast<size_t>(state.study().model.n_layer);
+    std::vector<WantedPlan> probes;  // K, V of every layer
+    for (size_t l = 0; l < n_layer; ++l) {
+        for (const Side side : {Side::key, Side::value}) {
+            probes.push_back({state.uniform({8, 8})});
+            PairBits & pair                       = probes.back().pairs[l];
+            (side == Side::key ? pair.k : pair.v) = kProbeBits;
+        }
+    }
+    KVT_TRY(const std::vector<int> probed, state.evaluate_all(probes, kProbeShare));
     Increments found{kProbeBits, {}, {}};
     double     squares = 0, freedom = 0, n_chunks = 1;
-    const auto n_layer = static_cast<size_t>(state.study().model.n_layer);
-    for (size_t l = 0; l < n_layer && state.time_used() < kProbeShare; ++l) {
-        for (const Side side : {Side::key, Side::value}) {
-            std::vector<PairBits> pairs                   = state.uniform({8, 8});
-            (side == Side::key ? pairs[l].k : pairs[l].v) = kProbeBits;
-            KVT_TRY(const int probe, state.evaluate(pairs, {}, ""));
-            const std::vector<double> by_chunk = differences(state.at(probe), state.at(base));
-            const double              average  = mean(by_chunk);
-            for (const double d : by_chunk) squares += (d - average) * (d - average);
-            n_chunks = static_cast<double>(by_chunk.size());
-            freedom += n_chunks - 1;
-            (side == Side::key ? found.k : found.v).push_back(average);
-        }
+    for (size_t i = 0; i < probed.size(); ++i) {
+        const std::vector<double> by_chunk = differences(state.at(probed[i]), state.at(base));
+        const double              average  = mean(by_chunk);
+        for (const double d : by_chunk) squares += (d - average) * (d - average);
+        n_chunks = static_cast<double>(by_chunk.size());
+        freedom += n_chunks - 1;
+        (i % 2 == 0 ? found.k : found.v).push_back(average);
     }
     for (std::vector<double> * side : {&found.k, &found.v}) side->resize(n_layer, mean(*side));
     if (freedom > 0) found.noise = std::sqrt(squares / freedom / n_chunks);
@@ -142,7 +148,7 @@ Status score_crossing(StudyState & state, const Knapsack & front, double max_kld
     for (int round = 0; round < kBisections && high - low > 1; ++round) {
         // By bytes, not by index: the front is far denser where plans are mixed.
         const size_t middle = std::clamp(point_within(front, (front.bytes(low) + front.bytes(high)) / 2), low + 1, high - 1);
-        KVT_TRY(const int index, state.evaluate(pairs_at(front, middle), {}, ""));
+        KVT_TRY(const int index, state.evaluate({pairs_at(front, middle)}));
         (state.at(index).kld <= max_kld ? high : low) = middle;
     }
     return ok_status();
@@ -161,7 +167,7 @@ Status score_size(StudyState & state, const Knapsack & front, const Budget & bud
         const size_t middle         = (low + high) / 2;
         (fits(middle) ? low : high) = middle;
     }
-    KVT_CHECK_OK(state.evaluate(pairs_at(front, low), {}, ""));
+    KVT_CHECK_OK(state.evaluate({pairs_at(front, low)}));
     return ok_status();
 }
 
@@ -175,10 +181,12 @@ Status allocate(StudyState & state, const Budget & budget) {
     if (budget.limits_size()) KVT_CHECK_OK(score_size(state, front, budget));
     if (budget.max_kld || !budget.limits_size())
         KVT_CHECK_OK(score_crossing(state, front, budget.max_kld.value_or(kNearlyLossless * state.study().floor)));
+    std::vector<WantedPlan> spread;
     for (int i = 1; i <= kSpread; ++i) {
         const uint64_t bytes = least + (most - least) * static_cast<uint64_t>(i) / kSpread;
-        KVT_CHECK_OK(state.evaluate(pairs_at(front, point_within(front, bytes)), {}, ""));
+        spread.push_back({pairs_at(front, point_within(front, bytes))});
     }
+    KVT_CHECK_OK(state.evaluate_all(spread));
     return ok_status();
 }
 

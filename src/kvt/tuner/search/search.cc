@@ -18,6 +18,8 @@
 #include <pagmo/algorithm.hpp>
 #include <pagmo/algorithms/moead.hpp>
 #include <pagmo/algorithms/nsga2.hpp>
+#include <pagmo/batch_evaluators/member_bfe.hpp>
+#include <pagmo/bfe.hpp>
 #include <pagmo/population.hpp>
 #include <pagmo/problem.hpp>
 #pragma GCC diagnostic pop
@@ -50,6 +52,8 @@ std::vector<PairBits> expand(const LayerGroups & groups, const Choices & choice)
     return pairs;
 }
 
+WantedPlan wanted_plan(const LayerGroups & groups, const Choices & choice) { return {expand(groups, choice), choice}; }
+
 // Worse than any KLD and any number of bits: what plans over the soft limit start from, so that every other plan beats them.
 constexpr double kBeyond = 1e3;
 
@@ -65,21 +69,33 @@ struct GroupProblem {
     // MOEA/D moves real numbers: each candidate owns an interval of width 1 around its index.
     bool real_numbers() const { return algorithm == Algorithm::moead; }
 
-    pagmo::vector_double fitness(const pagmo::vector_double & x) const {
+    WantedPlan wanted(const double * x) const {
         Choices choice(state->study().groups.groups.size(), 0);
-        for (size_t i = 0; i < x.size(); ++i)
+        for (size_t i = 0; i < free.size(); ++i)
             choice[free[i]] = std::clamp(static_cast<int>(std::lround(x[i])), 0, static_cast<int>(n_pairs(i)) - 1);
-        const auto index = state->evaluate(expand(state->study().groups, choice), choice, "");
-        if (!index.ok()) throw SearchStopped(index.error().message);
-        const Evaluation & e = state->study().evaluations[static_cast<size_t>(*index)];
-        if (limit && e.payload_bits > *limit) {
-            const double beyond = kBeyond + e.payload_bits - *limit;
-            return {beyond, beyond};
-        }
-        return {e.kld / kld_unit, e.effective_bits / (real_numbers() ? 16.0 : 1.0)};
+        return wanted_plan(state->study().groups, choice);
     }
-    pagmo::vector_double::size_type                       get_nobj() const { return 2; }
-    pagmo::vector_double::size_type                       get_nix() const { return real_numbers() ? 0 : free.size(); }
+    // Of several decision vectors, one after the other, as pagmo has them; so are the fitnesses.
+    pagmo::vector_double batch_fitness(const pagmo::vector_double & xs) const {
+        std::vector<WantedPlan> plans;
+        for (size_t i = 0; i < xs.size(); i += free.size()) plans.push_back(wanted(&xs[i]));
+        const auto indices = state->evaluate_all(plans);
+        if (!indices.ok()) throw SearchStopped(indices.error().message);
+        pagmo::vector_double all;
+        for (const int index : *indices) {
+            const Evaluation & e = state->at(index);
+            if (limit && e.payload_bits > *limit) {
+                const double beyond = kBeyond + e.payload_bits - *limit;
+                all.insert(all.end(), {beyond, beyond});
+            } else {
+                all.insert(all.end(), {e.kld / kld_unit, e.effective_bits / (real_numbers() ? 16.0 : 1.0)});
+            }
+        }
+        return all;
+    }
+    pagmo::vector_double            fitness(const pagmo::vector_double & x) const { return batch_fitness(x); }
+    pagmo::vector_double::size_type get_nobj() const { return 2; }
+    pagmo::vector_double::size_type get_nix() const { return real_numbers() ? 0 : free.size(); }
     std::pair<pagmo::vector_double, pagmo::vector_double> get_bounds() const {
         pagmo::vector_double low, high;
         const double         margin = real_numbers() ? 0.499 : 0.0;
@@ -110,22 +126,23 @@ int nearest(const LayerGroup & group, PairBits pair) {
 // What each candidate of each group costs alone: KLD of the plan in which only this group leaves its first candidate, above
 // the plan in which none does.   [n_groups][n_candidates]
 Result<std::vector<std::vector<double>>> isolated_costs(StudyState & state) {
-    const auto score = [&state](const Choices & choice) {
-        return state.evaluate(expand(state.study().groups, choice), choice, "");
-    };
-    const auto    kld = [&state](int index) { return state.study().evaluations[static_cast<size_t>(index)].kld; };
-    const size_t  n   = state.study().groups.groups.size();
-    const Choices best(n, 0);
-    KVT_TRY(const int base, score(best));
-    std::vector<std::vector<double>> costs;
-    for (size_t g = 0; g < n; ++g) {
-        costs.push_back({0.0});
-        for (int c = 1; c < static_cast<int>(state.study().groups.groups[g].pairs.size()); ++c) {
+    const LayerGroups &     groups = state.study().groups;
+    const Choices           best(groups.groups.size(), 0);
+    std::vector<WantedPlan> plans{wanted_plan(groups, best)};
+    for (size_t g = 0; g < best.size(); ++g) {
+        for (int c = 1; c < static_cast<int>(groups.groups[g].pairs.size()); ++c) {
             Choices choice = best;
             choice[g]      = c;
-            KVT_TRY(const int index, score(choice));
-            costs.back().push_back(kld(index) - kld(base));
+            plans.push_back(wanted_plan(groups, choice));
         }
+    }
+    KVT_TRY(const std::vector<int> scored, state.evaluate_all(plans));
+    std::vector<std::vector<double>> costs;
+    auto                             next = scored.begin();
+    const double                     base = state.at(*next++).kld;
+    for (const LayerGroup & group : groups.groups) {
+        costs.push_back({0.0});
+        for (size_t c = 1; c < group.pairs.size(); ++c) costs.back().push_back(state.at(*next++).kld - base);
     }
     return costs;
 }
@@ -183,12 +200,12 @@ void sample(const std::shared_ptr<StudyState> & state, const std::vector<size_t>
             const SearchOptions & options, std::optional<double> limit, unsigned seed) {
     GroupProblem problem{state, free, options.algorithm, limit};
     if (options.algorithm == Algorithm::moead) problem.kld_unit = worst_kld(state->study());
-    pagmo::population population{pagmo::problem{problem}, 0u, seed};
-    for (const Choices & choice : first) {
-        pagmo::vector_double x;
-        for (const size_t g : free) x.push_back(choice[g]);
-        population.push_back(x);
-    }
+    pagmo::population    population{pagmo::problem{problem}, 0u, seed};
+    pagmo::vector_double xs;
+    for (const Choices & choice : first)
+        for (const size_t g : free) xs.push_back(choice[g]);
+    (void)problem.batch_fitness(xs);  // one batch; then each of them is known
+    for (size_t i = 0; i < xs.size(); i += free.size()) population.push_back(pagmo::vector_double(&xs[i], &xs[i] + free.size()));
     const auto generations = static_cast<unsigned>(options.generations);
     if (options.algorithm == Algorithm::moead) {
         const auto neighbours = std::min<pagmo::population::size_type>(20, first.size() - 1);
@@ -198,7 +215,9 @@ void sample(const std::shared_ptr<StudyState> & state, const std::vector<size_t>
     }
     // One group mutates per child on average; crossover and distribution indices are Deb's usual ones.
     const double mutation = 1.0 / static_cast<double>(free.size());
-    pagmo::algorithm{pagmo::nsga2{generations, 0.95, 10.0, mutation, 20.0, seed}}.evolve(population);
+    pagmo::nsga2 nsga2{generations, 0.95, 10.0, mutation, 20.0, seed};
+    nsga2.set_bfe(pagmo::bfe{pagmo::member_bfe{}});  // a generation is one batch
+    pagmo::algorithm{nsga2}.evolve(population);
 }
 
 Status check(const Study & study, const SearchOptions & options) {
@@ -254,12 +273,10 @@ Result<Study> run_search(Study start, Objective & objective, const SearchOptions
         return result.ok() ? result : state->ended_by(result.error());
     };
 
-    const auto floor = state->evaluate(state->uniform({16, 16}), {}, "KV16");
+    std::vector<WantedPlan> uniform{{state->uniform({16, 16}), {}, "KV16"}};
+    for (const PairBits & pair : kPairs) uniform.push_back({state->uniform(pair), {}, pair_name(pair.k, pair.v)});
+    const auto floor = state->evaluate_all(uniform);
     if (!floor.ok()) return finish(floor.error());
-    for (const PairBits & pair : kPairs) {
-        const auto done = state->evaluate(state->uniform(pair), {}, pair_name(pair.k, pair.v));
-        if (!done.ok()) return finish(done.error());
-    }
     std::vector<size_t> free;
     for (size_t g = 0; g < state->study().groups.groups.size(); ++g) {
         if (state->study().groups.groups[g].pairs.size() > 1) free.push_back(g);
@@ -277,7 +294,7 @@ Result<Study> run_search(Study start, Objective & objective, const SearchOptions
             const std::vector<Choices> first = seeds.empty() ? random_population(state->study().groups, options.population, seed)
                                                              : first_population(state->study().groups, seeds, options);
             if (free.empty()) {  // one plan, and nothing to search
-                const auto only = state->evaluate(expand(state->study().groups, first.front()), first.front(), "");
+                const auto only = state->evaluate(wanted_plan(state->study().groups, first.front()));
                 if (!only.ok()) throw SearchStopped(only.error().message);
                 break;
             }
