@@ -136,6 +136,18 @@ std::string summary_misfit(const Json & summary) {
         const Json mean = score.value("mean", Json()), error = score.value("se", Json(""));
         if (!mean.is_number() || !(error.is_number() || error.is_null())) return "scores";
     }
+    const Json samples = summary.value("samples", Json::array());  // none in a record of an older kvtuner
+    if (!samples.is_array()) return "samples";
+    for (const Json & sample : samples) {
+        if (!sample.is_object() || !sample.value("mean", Json()).is_number()) return "samples";
+        for (const char * name : {"score", "name"}) {
+            if (!sample.value(name, Json()).is_string()) return "samples";
+        }
+        for (const char * name : {"ci_low", "ci_high"}) {
+            const Json bound = sample.value(name, Json(""));
+            if (!bound.is_number() && !bound.is_null()) return "samples";
+        }
+    }
     return {};
 }
 

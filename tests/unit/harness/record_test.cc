@@ -159,6 +159,14 @@ TEST(TaskRecord, FieldsOfOtherTypesAreNamed) {
           Json{{"scores", {{"exact", {{"mean", "high"}}}}}}, Json{{"scores", Json::object()}, {"n_items", "x"}}}) {
         EXPECT_THAT(said(header(), Json{{"summary", summary}}), HasSubstr("line 3")) << summary;
     }
+    const auto samples = [&](const char * list) {
+        return said(header(), Json{{"summary", {{"scores", Json::object()}, {"samples", Json::parse(list)}}}});
+    };
+    EXPECT_EQ(samples(R"([{"score": "exact", "name": "avg@2", "mean": 0.5, "ci_low": null, "ci_high": 0.75}])"), "");
+    for (const char * list : {"5", "[1]", R"([{"score": "exact", "name": "avg@2", "mean": 0.5}])",
+                              R"([{"score": 1, "name": "avg@2", "mean": 0.5, "ci_low": null, "ci_high": null}])",
+                              R"([{"score": "exact", "name": "avg@2", "mean": "high", "ci_low": null, "ci_high": null}])"})
+        EXPECT_THAT(samples(list), HasSubstr("line 3: \"samples\"")) << list;
 }
 
 TEST(TaskRecord, DeepNestingIsRefused) {
