@@ -19,6 +19,7 @@ from stock import CORPUS, MODEL, Server, kl_divergence, kvtuner, read_logits, ru
 LIMITS = {"f16": 2e-4, "kivi:KV8": 2e-2}
 COARSE, SEEN = "kivi:KV2", 5  # the coarse plan must exceed the limit of 8 bits this many times
 
+BOTH_WAYS = "attention in both directions, cache kept"  # llama.cpp takes a whole batch at once then, never token by token
 MODELS = {
     "GQA, 2 queries per KV head, head_dim 64": lambda v: tiny.llama(v),
     "MQA, one KV head": lambda v: tiny.llama(v, kv_heads=1),
@@ -28,11 +29,14 @@ MODELS = {
     "sliding window and learned attention sinks": tiny.sinks,
     "logit softcap, sliding window in every second layer": tiny.gemma2,
     "ALiBi": tiny.bloom,
+    BOTH_WAYS: lambda v: tiny.llama(v, **{"attention.causal": False}),
     "MLA: latent cache, no V": tiny.deepseek2,
     "hybrid: short convolution and attention": tiny.lfm2,
 }
 
-# Flags on the first model; a tuple of arguments, and of those that concern the device if they differ from --device KVT0.
+ENCODER = "encoder (BERT), `llama-server --embeddings --pooling mean`"
+
+# Flags on the first model. A --device among them takes the place of --device KVT0.
 FLAGS = {
     "-fa off": ("-fa", "off"),
     "-ctk q8_0": ("-ctk", "q8_0"),
@@ -45,6 +49,9 @@ FLAGS = {
     "16 sequences, a stream each": ("-b", "2048", "--no-kv-unified"),
     "16 sequences, unified cache": ("-b", "2048", "--kv-unified"),
     "--split-mode none": ("-sm", "none"),
+    "--device none": ("--device", "none"),
+    "--device KVT0,none": ("--device", "KVT0,none"),
+    "--rpc 127.0.0.1:1": ("--rpc", "127.0.0.1:1"),
 }
 
 
@@ -60,7 +67,7 @@ class Case:
         refusal = kvtuner("plan", "make", form, "-m", self.model, "-o", path, check=False)
         return path, refusal
 
-    def logits(self, plan, *args, **device):
+    def logits(self, plan, *args):
         """The run, and the log-probabilities it wrote: for each scored token, those of the whole vocabulary. Empty if it wrote none."""
         path = os.path.join(self.folder, "logits")
         if os.path.exists(path):
@@ -68,11 +75,13 @@ class Case:
         chunks = "16" if "2048" in args else "4"
         batch = () if "-b" in args else ("-b", "128")
         result = run("llama-perplexity", "-f", CORPUS, "-c", "128", "--chunks", chunks, "--kl-divergence-base", path, *batch, *args,
-                     plan=plan, model=self.model, **device)
+                     plan=plan, model=self.model, device="--device" not in args)
         return result, read_logits(path) if os.path.exists(path) else []
 
     def words(self, result):
-        return sorted({line.partition("KVT: ")[2] for line in result.stderr.splitlines() if "KVT: " in line})
+        """Ours, else the last ones of a program that did not start."""
+        ours = sorted({line.partition("KVT: ")[2] for line in result.stderr.splitlines() if "KVT: " in line})
+        return ours or ([] if result.returncode == 0 else ["llama.cpp: " + line for line in result.stderr.splitlines() if "rror" in line][-1:])
 
     def outcome(self, args, stock_args, plan_of):
         """(outcome, words); raises AssertionError for what must not be. `plan_of` makes a plan out of a short form."""
@@ -93,8 +102,9 @@ class Case:
         print("   ", {form: f"{value:.6f}" for form, value in divergence.items()}, said, flush=True)
         for form, limit in LIMITS.items():
             assert divergence[form] <= limit, f"{form}: KL divergence {divergence[form]}, limit {limit}"
-        if said:  # answers of llama.cpp's own f16 cache, in part or in whole, and the words that say so
-            return "served without the plan", said[0]
+        if said or "none" in args:  # answers of llama.cpp's own f16 cache, in part or in whole, and the words that say so
+            assert said or divergence[COARSE] <= LIMITS["f16"], divergence
+            return "served without the plan", said[0] if said else "none: llama.cpp does not ask a device that is not in the list"
         assert divergence[COARSE] >= SEEN * LIMITS["kivi:KV8"], f"the test cannot see the cache: {COARSE} diverges by {divergence[COARSE]}"
         return "served", ""
 
@@ -109,7 +119,8 @@ class Case:
 
 def embeddings(model, plan):
     with Server(plan, "-c", "256", "--embeddings", "--pooling", "mean", model=model) as server:
-        reply = server.post("/embedding", content="Once upon a time there was a girl")
+        for _ in range(2):  # the first request tells a device nothing of where the cache is
+            reply = server.post("/embedding", content="Once upon a time there was a girl")
         words = [line for line in server.words().splitlines() if "KVT: " in line]
     return reply[0]["embedding"][0], words
 
@@ -117,10 +128,12 @@ def embeddings(model, plan):
 def embeddings_outcome(case):
     stock, _ = embeddings(case.model, None)
     path, refusal = case.plan("f16")
-    assert not refusal, refusal
-    ours, words = embeddings(case.model, path)
+    ours, words = embeddings(case.model, COARSE if refusal else path)
     assert max(abs(a - b) for a, b in zip(stock, ours)) < 1e-3, (stock[:4], ours[:4])
-    return [("file", "served without the plan", words[0].partition("KVT: ")[2]) if words else ("file", "served", "")]
+    outcome = ("served without the plan", words[0].partition("KVT: ")[2]) if words else ("served", "")
+    if not refusal:
+        return [("file", *outcome)]
+    return [("file", "none made", refusal.strip().partition("model.gguf: ")[2] or refusal.strip()), ("short form", *outcome)]
 
 
 def all_outcomes():
@@ -136,12 +149,12 @@ def all_outcomes():
 
     with tempfile.TemporaryDirectory() as top:
         cases = {}
-        for number, (name, make) in enumerate(MODELS.items()):
+        for number, (name, make) in enumerate({**MODELS, ENCODER: tiny.bert}.items()):
             folder = os.path.join(top, str(number))
             os.mkdir(folder)
-            cases[name] = Case(folder, os.path.join(folder, "model.gguf"))
-            make(MODEL).write(cases[name].model)
-            note("Attention", name, cases[name].outcomes)
+            case = cases[name] = Case(folder, os.path.join(folder, "model.gguf"))
+            make(MODEL).write(case.model)
+            note("Attention", name, {ENCODER: lambda: embeddings_outcome(case), BOTH_WAYS: lambda: case.outcomes(("-b", "128"))}.get(name, case.outcomes))
         first = next(iter(cases.values()))
         for name, args in FLAGS.items():
             # Without flash attention a quantized V does not exist, and stock with these types is another reference.

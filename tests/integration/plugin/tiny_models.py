@@ -142,6 +142,23 @@ def bloom(vocabulary):
     return m
 
 
+def bert(vocabulary):
+    """An encoder: attention in both directions, no cache, embeddings for output."""
+    m = Model("bert", vocabulary, **{"attention.layer_norm_epsilon": 1e-5, "attention.causal": False, "context_length": 512, "pooling_type": 1})
+    m.pairs["tokenizer.ggml.token_type_count"] = encode(2)
+    m.add("token_embd.weight", EMBD, m.n_vocab, size=2.0)
+    m.add("token_types.weight", EMBD, 2)
+    m.add("position_embd.weight", EMBD, 512)
+    m.norm("token_embd_norm", True)
+    for i in range(LAYERS):
+        b = f"blk.{i}"
+        m.attention(b, HEADS, EMBD // HEADS, EMBD // HEADS)
+        m.norm(f"{b}.attn_output_norm", True)
+        m.feed_forward(b, gate=False, bias=True)
+        m.norm(f"{b}.layer_output_norm", True)
+    return m
+
+
 def deepseek2(vocabulary, latent=True, lora=64, rope=32, nope=64, dv=64):
     """MLA, `latent`: one latent cache for all heads, V a view of it; else unpacked keys of nope + rope and values of dv elements."""
     sizes = {"attention.head_count_kv": 1, "attention.key_length": lora + rope, "attention.value_length": lora,
