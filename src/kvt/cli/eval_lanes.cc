@@ -1,6 +1,5 @@
 #include "kvt/cli/eval_lanes.h"
 
-#include <algorithm>
 #include <ctime>
 #include <optional>
 
@@ -62,31 +61,6 @@ Json plan_header(const std::string & name, const PrecisionPlan & plan, int n_ctx
             {"text", text}};
 }
 
-// Cells of a slot. Errors: not even the shortest prompt leaves room for an answer.
-Result<int> slot_cells(const TaskPrompts & prompts, const ModelRunner & model, const LaneOptions & o) {
-    int answer = o.run.answers.max_new_tokens;
-    if (o.run.answers.mode == AnswerMode::likelihood) {
-        answer = 0;
-        for (const TaskItem & item : prompts.items) {
-            for (const std::string & text : item.continuations) {
-                KVT_TRY(const auto tokens, model.tokenize(text, AddSpecial::parse));
-                answer = std::max(answer, static_cast<int>(tokens.size()) + 1);
-            }
-        }
-    }
-    const int most     = o.n_ctx > 0 ? o.n_ctx : model.n_ctx_train();
-    const int n_ctx    = o.n_ctx > 0 ? o.n_ctx : std::min(prompts.longest + answer, most);
-    size_t    shortest = SIZE_MAX;
-    for (const Prompt & p : prompts.prompts) shortest = std::min(shortest, p.tokens.size());
-    if (shortest + static_cast<size_t>(answer) > static_cast<size_t>(n_ctx)) {
-        return Error{
-            fmt::format("no item fits: the shortest prompt has {} tokens, answers may have {}, and the context has {}; lower "
-                        "--max-new-tokens or --shots, or give a larger --ctx",
-                        shortest, answer, n_ctx)};
-    }
-    return n_ctx;
-}
-
 struct Lane {
     std::string                  name;
     std::optional<PrecisionPlan> plan;
@@ -94,7 +68,7 @@ struct Lane {
 
 Result<std::vector<TaskRecord>> run_plans(const Task & task, const TaskPrompts & prompts, ModelRunner & model,
                                           const LaneOptions & o, Progress & progress) {
-    KVT_TRY(const int n_ctx, slot_cells(prompts, model, o));
+    KVT_TRY(const int n_ctx, slot_cells(prompts, model, o.run.answers, o.n_ctx));
     std::vector<Lane> lanes;
     if (o.reference == Reference::run) lanes.push_back({kStock, std::nullopt});
     for (const NamedPlan & p : o.plans) lanes.push_back({p.name, p.plan});

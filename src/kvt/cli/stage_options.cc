@@ -1,5 +1,6 @@
 #include "kvt/cli/stage_options.h"
 
+#include <charconv>
 #include <map>
 
 #include <fmt/format.h>
@@ -9,7 +10,9 @@
 #include "kvt/cli/common_options.h"
 #include "kvt/cli/plan_text.h"
 #include "kvt/cli/prompts.h"
+#include "kvt/engine/llama/cores.h"
 #include "kvt/engine/llama/open_model.h"
+#include "kvt/tuner/speed/attention_speed.h"
 
 namespace kvt::cli {
 
@@ -49,6 +52,16 @@ Budget StageOptions::budget() const {
             MemoryBudget{memory, cells_per_sequence({memory_ctx, memory_parallel}), static_cast<uint64_t>(memory_parallel)};
     }
     return b;
+}
+
+Result<double> StageOptions::speed_factor() const {
+    if (speed.empty()) return 0.0;
+    const std::string digits = speed.back() == 'x' ? speed.substr(0, speed.size() - 1) : speed;
+    double            factor = 0;
+    const auto [end, error]  = std::from_chars(digits.data(), digits.data() + digits.size(), factor);
+    if (error != std::errc() || end != digits.data() + digits.size() || !(factor > 0) || factor > 1000)
+        return Error{fmt::format("--speed {}: must be how many times as fast as f16, such as 1.5x", speed)};
+    return factor;
 }
 
 SearchOptions StageOptions::search() const {
@@ -130,13 +143,23 @@ void budget_options(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
         ->check(CLI::Range(0.1, 16.0));
     app->add_option("--memory", o->memory, "Largest KV cache, for example 512MiB, for --for-ctx tokens of --parallel sequences")
         ->transform(CLI::AsSizeValue(false));
-    app->add_option("--for-ctx", o->memory_ctx, "Context that --memory is for, of all sequences together")
+    app->add_option("--for-ctx", o->memory_ctx, "Context that --memory and --speed are for, of all sequences together")
         ->check(CLI::Range(1, 1 << 30))
         ->capture_default_str();
     app->add_option("--parallel", o->memory_parallel, "Sequences with a cache of their own")
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
-    app->add_option("--max-kld", o->max_kld, "Largest KL divergence, nats")->check(CLI::PositiveNumber);
+    app->add_option(
+           "--max-kld,--max-loss", o->max_kld,
+           "Largest KL divergence in nats; with a task as objective the largest loss: share of answers, or nats per token")
+        ->check(CLI::PositiveNumber);
+}
+
+void speed_option(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
+    app->add_option(
+        "--speed", o->speed,
+        "How many times as fast as with an f16 cache attention of a generated token has to be at --for-ctx tokens, for "
+        "example 1.5x; measured on this machine in a few seconds");
 }
 
 void time_option(CLI::App * app, const std::shared_ptr<StageOptions> & o) {
@@ -182,6 +205,27 @@ Result<std::vector<ScoringText>> check_texts(const StageOptions & o) {
         texts.push_back(std::move(text));
     }
     return texts;
+}
+
+Result<Budget> budget_with_speed(const StageOptions & o, const ModelRunner & model, const std::string & path,
+                                 Progress & progress) {
+    Budget budget = o.budget();
+    KVT_TRY(const double factor, o.speed_factor());
+    if (factor == 0) return budget;
+    SpeedShape shape{model.info(), Mode::custom, model.n_q_heads(), o.memory_ctx, o.threads > 0 ? o.threads : usable_cores()};
+    KVT_TRY(shape.mode, o.quantization_mode());
+    KVT_TRY(const AttentionCosts wanted, speed_inputs(shape));
+    if (file_exists(path) && !o.fresh) {
+        const auto stored = read_record_file(path, parse_attention_costs);
+        if (stored.ok() && stored->same_inputs(wanted)) {
+            budget.speed = SpeedBudget{factor, *stored};
+            return budget;
+        }
+    }
+    KVT_TRY(AttentionCosts costs, measure_attention(shape, progress, seconds_now));
+    KVT_CHECK_OK(write_output(path, write_record(costs)));
+    budget.speed = SpeedBudget{factor, std::move(costs)};
+    return budget;
 }
 
 TimeUsed start_clock(const StageOptions & o) {

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "kvt/cli/objective_options.h"
 #include "kvt/engine/model_runner.h"
 #include "kvt/tuner/pipeline.h"
 
@@ -28,9 +29,12 @@ struct StageOptions {
     double                   max_bits = 0, max_kld = 0;  // 0: not given
     uint64_t                 memory     = 0;             // bytes; 0: not given
     int                      memory_ctx = 8192, memory_parallel = 1;
+    std::string              speed;           // "1.5x"; empty: not given
     double                   time_limit = 0;  // seconds; 0: none
     bool                     fresh = false, json = false;
+    ObjectiveOptions         objective;
 
+    Result<double> speed_factor() const;  // 0: not given. Errors: not a number above 0
     // The mode asked for, else the method's own.
     Result<Mode>  quantization_mode() const;
     Redo          redo() const { return fresh ? Redo::yes : Redo::no; }
@@ -45,6 +49,7 @@ void profile_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void group_search_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void budget_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
+void speed_option(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void time_option(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 void output_options(CLI::App * app, const std::shared_ptr<StageOptions> & o);
 
@@ -54,6 +59,10 @@ Result<ProfileStage>                 profile_inputs(const StageOptions & o);
 Result<ScoringText>                  search_text(const StageOptions & o);
 // One for each of o.check_texts, or the shipped one.
 Result<std::vector<ScoringText>> check_texts(const StageOptions & o);
+// The budget, with what attention costs on this machine if a speed is asked for: measured now, or read from `path` if it was
+// measured there for the same model, context, threads and ISA. Errors: those of measuring, a speed that is no number.
+Result<Budget> budget_with_speed(const StageOptions & o, const ModelRunner & model, const std::string & path,
+                                 Progress & progress);
 // Counts from this call; empty without --time.
 TimeUsed start_clock(const StageOptions & o);
 

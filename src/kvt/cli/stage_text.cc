@@ -83,8 +83,8 @@ std::string increments_text(const Study & study) {
     Table              rows({{"layer"}, {"K alone"}, {"V alone"}});
     for (size_t l = 0; l < found.k.size(); ++l)
         rows.row({fmt::format("{}", l), fmt::format("{:+.5f}", found.k[l]), fmt::format("{:+.5f}", found.v[l])});
-    return fmt::format("KLD that one K or V at {} bits adds, all others at 8 bits (standard error {:.5f})\n{}", found.probe_bits,
-                       found.noise, rows.text(2));
+    return fmt::format("{} that one K or V at {} bits adds, all others at 8 bits (standard error {:.5f})\n{}",
+                       scored_on_text(study) ? "KLD" : study.objective + " loss", found.probe_bits, found.noise, rows.text(2));
 }
 
 std::string held_out_text(const HeldOutCheck & check) {
@@ -99,10 +99,11 @@ std::string held_out_text(const HeldOutCheck & check) {
                        check.chunk_tokens, check.floor, rows.text(2));
 }
 
-std::string checks_text(const Evaluation & chosen, const std::vector<NamedCheck> & checks) {
+std::string checks_text(const Study & study, const Evaluation & chosen, const std::vector<NamedCheck> & checks) {
     std::string text;
     for (const NamedCheck & c : checks)
         text += (checks.size() > 1 ? c.name + ": " : "") + held_out_text(c.check) + (checks.size() > 1 ? "\n" : "");
+    if (!scored_on_text(study)) return text;
     text += fmt::format("{}KLD of the chosen plan where it was searched: {:.4f}\n", checks.size() > 1 ? "" : "\n", chosen.kld);
     for (const NamedCheck & c : checks) {
         const double kld = c.check.plans.front().kld;
@@ -110,6 +111,36 @@ std::string checks_text(const Evaluation & chosen, const std::vector<NamedCheck>
                             chosen.kld > 0 ? fmt::format(" ({:+.0f} %)", 100 * (kld / chosen.kld - 1)) : "");
     }
     return text;
+}
+
+std::string speed_text(const Budget & budget, const std::vector<PairBits> & pairs) {
+    if (!budget.speed) return "";
+    const AttentionCosts & costs = budget.speed->costs;
+    Table                  rows({{"plan", Align::left}, {"ms a token"}, {"x f16"}});
+    const auto             add = [&](const std::string & name, const std::vector<PairBits> & plan) {
+        rows.row({name, fmt::format("{:.3f}", 1e3 * attention_seconds(costs, plan)),
+                  fmt::format("{:.2f}", budget.speed->factor_of(plan))});
+    };
+    add("chosen", pairs);
+    for (const PairBits & pair : {PairBits{16, 16}, {8, 8}, {4, 4}, {2, 2}})
+        add(pair_name(pair.k, pair.v), std::vector<PairBits>(pairs.size(), pair));
+    return fmt::format(
+        "Attention of one generated token at {} cells, all layers, {} threads ({}; measured for each format, sums within {:.0f} "
+        "% of "
+        "pairs measured together)\n{}",
+        costs.n_cells, costs.n_threads, costs.isa, std::ceil(100 * costs.worst_sum), rows.text(2));
+}
+
+std::string guard_text(const Guard & guard, const Study & study) {
+    if (guard.n_folds == 0) return "";
+    std::string text = fmt::format(
+        "Luck: chosen without one part of the search data and measured on it, plans lose {:+.5f} against this one ({} parts left "
+        "out "
+        "in turn; {:.0f} % of the choices are the same plan)",
+        guard.optimism, guard.n_folds, 100 * guard.same_plan);
+    if (guard.same_bits >= 0)
+        text += fmt::format("; solved without a part, {:.0f} % of K and V keep their bits", 100 * guard.same_bits);
+    return text + (scored_on_text(study) ? ". Tokens cut to 0.1 nats.\n" : ".\n");
 }
 
 std::string plan_strip(const std::vector<PairBits> & pairs) {

@@ -1,5 +1,6 @@
 // kvtuner tune: all stages, one folder of results.
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 #include <kvt_build_info.h>
@@ -13,6 +14,7 @@
 #include "kvt/cli/stage_options.h"
 #include "kvt/cli/stage_text.h"
 #include "kvt/cli/terminal_progress.h"
+#include "kvt/cli/tune_forecast.h"
 #include "kvt/crew/mpi_crew.h"
 #include "kvt/engine/llama/plugin.h"
 #include "kvt/report/study_text.h"
@@ -20,13 +22,14 @@
 #include "kvt/tuner/cluster/cluster.h"
 #include "kvt/tuner/prune/prune.h"
 #include "kvt/tuner/spread.h"
+#include "kvt/tuner/task_objective.h"
 
 namespace kvt::cli {
 
 namespace {
 
 struct Artefacts {
-    std::string folder, calibration, sensitivity, candidates, groups, study, plan, summary;
+    std::string folder, calibration, sensitivity, candidates, groups, study, speed, plan, summary;
 
     explicit Artefacts(const std::string & output)
         : folder(output),
@@ -35,6 +38,7 @@ struct Artefacts {
           candidates(output + "/candidates.json"),
           groups(output + "/groups.json"),
           study(output + "/study.sqlite"),
+          speed(output + "/speed.json"),
           plan(output + "/plan.json"),
           summary(output + "/summary.txt") {}
 
@@ -44,9 +48,32 @@ struct Artefacts {
     }
 };
 
-// Said before the long part begins; the progress bar adds the time once evaluations have been seen.
-void announce(const StageOptions & o, const std::string & what, int evaluations) {
-    fmt::print(stderr, "search: {}, at most {} plans scored on {} tokens each\n", what, evaluations, o.chunks * o.n_ctx);
+// How many plans are measured on the held-out text: the chosen one, its rivals, the reference and two floors.
+constexpr int kCheckedPlans = 12;
+
+// Said before the long part begins; the progress bar adds the time left once evaluations have been seen. A study that is there
+// already is resumed or re-solved: what is left of it is not known here.   calibration_tokens  still to be run
+Status announce(ModelRunner & model, const StageOptions & o, const Artefacts & files, const ObjectiveSource & objective,
+                const std::string & what, int evaluations, int64_t calibration_tokens) {
+    KVT_TRY(const PlanCost a_plan, objective.cost(model));
+    const std::string on = o.objective.on_text()
+                               ? fmt::format("{} tokens", a_plan.prompt_tokens)
+                               : fmt::format("{} items of {} ({})", o.objective.items(), o.objective.name, o.objective.score);
+    std::string       cost;
+    if (!file_exists(files.study) || o.fresh) {
+        TuneWork work{evaluations, a_plan, calibration_tokens, 0};
+        work.other_tokens +=
+            static_cast<int64_t>(std::max<size_t>(o.check_texts.size(), 1)) * o.check_chunks * o.n_ctx * kCheckedPlans;
+        std::error_code ignored;
+        work.model_bytes = std::filesystem::file_size(o.model, ignored);
+        KVT_TRY(const ScoringText text, search_text(o));
+        KVT_TRY(const auto tokens, model.tokenize(text.text.substr(0, 8 * kForecastTokens), AddSpecial::yes));
+        const int  n_slots = a_plan.steps > 0 ? TaskScoring{}.n_slots : 0;
+        const auto costs   = measure_tokens(model, tokens, n_slots, o.threads, seconds_now);
+        if (costs.ok()) cost = "; " + forecast_text(work, *costs);  // what is wrong here, the search will say
+    }
+    fmt::print(stderr, "search: {}, at most {} plans scored on {} each{}\n", what, evaluations, on, cost);
+    return ok_status();
 }
 
 // A finished search, with what belongs in the summary before its frontier.
@@ -65,30 +92,34 @@ Result<Searched> search_groups(ModelRunner & model, const StageOptions & o, cons
     KVT_CHECK_OK(write_output(files.candidates, write_record(sets)));
     KVT_TRY(const LayerGroups groups, cluster(table, sets, kClusterEps, o.no_clustering ? Clustering::none : Clustering::dbscan));
     KVT_CHECK_OK(write_output(files.groups, write_record(groups)));
-    announce(o, fmt::format("{} groups, {:.0f} plans to choose from", groups.groups.size(), search_space(groups)),
-             max_evaluations(groups, o.search()));
-    KVT_TRY(Study study, search_stage(model, groups, on_validation, o.search(), files.study, o.redo(), progress, means));
+    KVT_TRY(const ObjectiveSource objective, objective_source(o.objective, on_validation, model, progress));
+    KVT_CHECK_OK(announce(model, o, files, objective,
+                          fmt::format("{} groups, {:.0f} plans to choose from", groups.groups.size(), search_space(groups)),
+                          max_evaluations(groups, o.search()), 0));
+    KVT_TRY(Study study, search_stage(model, groups, objective, o.search(), files.study, o.redo(), progress, means));
     return Searched{std::move(study), table.data_sha256, groups_text(groups)};
 }
 
 // Ours: calibrated transforms where the mode has them, then an exact allocation over layers.
 Result<Searched> search_layers(ModelRunner & model, const StageOptions & o, const Artefacts & files, Progress & progress,
-                               const SearchMeans & means) {
+                               const Budget & budget, const SearchMeans & means) {
     KVT_TRY(const Mode mode, o.quantization_mode());
     KVT_TRY(const CalibrateStage calibrate, calibrate_inputs(o));
     KVT_TRY(const ScoringText on_validation, search_text(o));
+    KVT_TRY(const ObjectiveSource objective, objective_source(o.objective, on_validation, model, progress));
+    const bool calibrates = mode == Mode::rotated && (!file_exists(files.calibration) || o.fresh);
+    KVT_CHECK_OK(announce(model, o, files, objective, fmt::format("K and V of {} layers", model.info().n_layer),
+                          max_allocation_evaluations(model.info()), calibrates ? o.calibration_tokens : 0));
     CalibrationRef calibration;
     if (mode == Mode::rotated) {
         KVT_TRY(calibration, calibrate_stage(model, calibrate, files.calibration, o.redo(), progress));
     }
-    announce(o, fmt::format("K and V of {} layers", model.info().n_layer), max_allocation_evaluations(model.info()));
-    KVT_TRY(Study study,
-            allocation_stage(model, mode, calibration, on_validation, o.budget(), files.study, o.redo(), progress, means));
+    KVT_TRY(Study study, allocation_stage(model, mode, calibration, objective, budget, files.study, o.redo(), progress, means));
     std::string explanation = increments_text(study);
     return Searched{std::move(study), "", std::move(explanation)};
 }
 
-bool no_budget(const Budget & b) { return !b.limits_size() && !b.max_kld; }
+bool no_budget(const Budget & b) { return !b.limits_plans() && !b.max_kld; }
 
 // With soft limits and no budget, the paper's rule for the largest of them.
 Result<Choice> chosen_plan(const Study & study, const Budget & budget) {
@@ -123,7 +154,8 @@ private:
 Result<int> run_worker(const StageOptions & o, Crew & crew) {
     KVT_TRY(const ScoringText text, search_text(o));
     KVT_TRY(const auto model, open_stage_model(o));
-    KVT_CHECK_OK(work_stage(*model, text, crew));
+    KVT_TRY(const ObjectiveSource objective, objective_source(o.objective, text, *model, no_progress()));
+    KVT_CHECK_OK(work_stage(*model, objective, crew));
     return 0;
 }
 
@@ -138,17 +170,22 @@ Result<int> run_tune(const StageOptions & o) {
     KVT_CHECK_OK(make_folder(o.output));
     const Artefacts files(o.output);
     KVT_TRY(const auto model, open_stage_model(o));
-    KVT_CHECK_OK(check_feasible(model->info(), mode, o.budget()));
-
     TerminalProgress progress;
+    KVT_TRY(const Budget budget, budget_with_speed(o, *model, files.speed, progress));
+    KVT_CHECK_OK(check_feasible(model->info(), mode, budget));
+
     KVT_TRY(const Searched found, o.method == "paper" ? search_groups(*model, o, files, progress, means)
-                                                      : search_layers(*model, o, files, progress, means));
+                                                      : search_layers(*model, o, files, progress, budget, means));
     const Study & study = found.study;
-    KVT_TRY(const Choice choice, chosen_plan(study, o.budget()));
+    KVT_TRY(const Choice choice, chosen_plan(study, budget));
     std::vector<NamedCheck> checks;
     for (size_t i = 0; i < on_test.size(); ++i) {
         KVT_TRY(HeldOutCheck done, check_stage(*model, study, choice, on_test[i], files.held_out(i), o.redo(), progress));
         checks.push_back({o.check_texts.empty() ? "WikiText-2 test" : file_name(o.check_texts[i]), std::move(done)});
+    }
+    std::string opinion;
+    if (!o.objective.on_text()) {
+        KVT_TRY(opinion, second_opinion(o.objective, study, choice, o.threads, *model, progress));
     }
     const HeldOutCheck & check = checks.front().check;
     const PrecisionPlan  plan  = finished_plan(study, choice, check, found.profile_sha256, build_info::kVersion);
@@ -158,9 +195,10 @@ Result<int> run_tune(const StageOptions & o) {
 
     const Evaluation & chosen  = study.evaluations[static_cast<size_t>(choice.evaluation)];
     const std::string  summary = fmt::format(
-         "{}\n{}\n{}Chosen: {}.\n{}\n{}", found.explanation, study_text(study, choice.evaluation),
+         "{}\n{}\n{}Chosen: {}.\n{}{}\n{}{}", found.explanation, study_text(study, choice.evaluation),
         study.complete ? "" : "The time was up before the search had finished: the same command without --time goes on.\n",
-         choice.why, plan_strip(chosen.pairs), checks_text(chosen, checks));
+         choice.why, speed_text(budget, chosen.pairs), plan_strip(chosen.pairs), checks_text(study, chosen, checks),
+         opinion + guard_text(guard_choice(study, budget, choice), study));
     KVT_CHECK_OK(write_output(files.summary, summary));
     KVT_CHECK_OK(write_published(study, o.output));
     if (o.json) {
@@ -170,6 +208,12 @@ Result<int> run_tune(const StageOptions & o) {
         j["why"]      = choice.why;
         j["study"]    = nlohmann::ordered_json::parse(write_record(study));
         j["held_out"] = nlohmann::ordered_json::parse(write_record(check));
+        if (!opinion.empty()) j["second_opinion"] = opinion;
+        if (budget.speed) {
+            j["speed"] = {{"asked", budget.speed->factor},
+                          {"predicted", budget.speed->factor_of(chosen.pairs)},
+                          {"costs", nlohmann::ordered_json::parse(write_record(budget.speed->costs))}};
+        }
         for (size_t i = 1; i < checks.size(); ++i)
             j["other_texts"].push_back(nlohmann::ordered_json::parse(write_record(checks[i].check)));
         print_json(j);
@@ -197,6 +241,7 @@ void add_tune(Commands & commands) {
     mode_option(app, o, "Quantization mode: rotated, kivi or per-token; default: rotated, for --method paper kivi");
     calibrate_options(app, o);
     search_options(app, o);
+    objective_options(app, o->objective);
     app->add_option(
            "--check-text", o->check_texts,
            "Held-out text for the final figures, may be repeated for text of other kinds; default: the head of WikiText-2 test "
@@ -206,6 +251,7 @@ void add_tune(Commands & commands) {
         ->check(CLI::Range(1, 1 << 20))
         ->capture_default_str();
     budget_options(app, o);
+    speed_option(app, o);
     time_option(app, o);
     profile_options(app, o);
     group_search_options(app, o);
@@ -218,10 +264,13 @@ Examples:
   kvtuner tune -m model.gguf -o tuned --bits 4.5 --time 10m
   kvtuner tune -m model.gguf -o tuned --check-text prose.txt --check-text code.txt
   kvtuner tune -m model.gguf -o tuned --memory 512MiB --for-ctx 32768 --parallel 4
+  kvtuner tune -m model.gguf -o tuned --speed 2x --for-ctx 32768
   kvtuner tune -m model.gguf -o tuned-paper --method paper --mode per-token --max-kld 0.02
+  kvtuner tune -m model.gguf -o tuned-gsm8k --objective gsm8k --score loglik --bits 4
 Plans are scored on several processes where mpirun starts them; the first one hands out the work:
   mpirun -n 9 --bind-to none --enable-recovery kvtuner tune -m model.gguf -o tuned -t 4
-As published (MOEA/D, 200 trials for each of two soft limits; the best plan within each is written too):
+As published (MOEA/D, 200 trials for each of two soft limits; the best plan within each is written too; the published objective
+is --objective gsm8k, accuracy on 200 items, and takes hours):
   kvtuner tune -m model.gguf -o published --method paper --algorithm moead --first-plans chance --soft-limits 4,6 \
     --population 20 --trials 200
 )");

@@ -39,6 +39,10 @@ struct Answer {
     double                  prefill_seconds = 0, decode_seconds = 0;
 };
 
+// Cells that a slot needs for the longest prompt and answer, at most what the model was trained on; `n_ctx` if that is not 0.
+// Errors: not even the shortest prompt leaves room for an answer.
+Result<int> slot_cells(const TaskPrompts & prompts, const ModelRunner & model, const AnswerOptions & answers, int n_ctx);
+
 class Answerer {
 public:
     virtual ~Answerer() = default;

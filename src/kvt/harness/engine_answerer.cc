@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "kvt/base/progress.h"
 #include "kvt/base/stopwatch.h"
 #include "kvt/harness/answerer.h"
@@ -7,6 +9,29 @@
 namespace kvt {
 
 // --- Implementation ---
+
+Result<int> slot_cells(const TaskPrompts & prompts, const ModelRunner & model, const AnswerOptions & answers, int n_ctx) {
+    int answer = answers.max_new_tokens;
+    if (answers.mode == AnswerMode::likelihood) {
+        answer = 0;
+        for (const TaskItem & item : prompts.items) {
+            for (const std::string & text : item.continuations) {
+                KVT_TRY(const auto tokens, model.tokenize(text, AddSpecial::parse));
+                answer = std::max(answer, static_cast<int>(tokens.size()) + 1);
+            }
+        }
+    }
+    const int cells    = n_ctx > 0 ? n_ctx : std::min(prompts.longest + answer, model.n_ctx_train());
+    size_t    shortest = SIZE_MAX;
+    for (const Prompt & p : prompts.prompts) shortest = std::min(shortest, p.tokens.size());
+    if (shortest + static_cast<size_t>(answer) > static_cast<size_t>(cells)) {
+        return Error{
+            fmt::format("no item fits: the shortest prompt has {} tokens, answers may have {}, and the context has {}; lower "
+                        "--max-new-tokens or --shots, or give a larger --ctx",
+                        shortest, answer, cells)};
+    }
+    return cells;
+}
 
 const char * answer_mode_name(AnswerMode mode) { return mode == AnswerMode::generate ? "generate" : "likelihood"; }
 

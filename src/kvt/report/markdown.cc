@@ -34,9 +34,10 @@ std::string row(const std::vector<std::string> & cells, bool strong = false) {
 std::string frontier(const Results & results) {
     const Study & study = results.study;
     std::string   text  = fmt::format(
-           "## Frontier\n\n{} plans scored on {} chunks of {} tokens; noise floor {:.4f} nats; effective bits at {} tokens.\n\n"
-              "| plan | payload bits | effective bits | KLD | 95 % interval | |\n|---|---:|---:|---:|---|---|\n",
-           study.evaluations.size(), study.n_chunks, study.chunk_tokens, study.floor, study.at_tokens);
+           "## Frontier\n\n{} plans scored on {}; noise floor {:.4f}{}; effective bits at {} tokens.\n\n"
+              "| plan | payload bits | effective bits | {} | 95 % interval | |\n|---|---:|---:|---:|---|---|\n",
+           study.evaluations.size(), scored_on(study), study.floor, scored_on_text(study) ? " nats" : "", study.at_tokens,
+           loss_title(study));
     for (const int i : listed_evaluations(study, results.chosen)) {
         const Evaluation & e = study.evaluations[static_cast<size_t>(i)];
         text += row({e.label.empty() ? "mixed" : plain(e.label), fmt::format("{:.2f}", e.payload_bits),
@@ -61,9 +62,9 @@ std::string sensitivity(const Results & results) {
     if (results.study.increments) {
         const Increments & found = *results.study.increments;
         text += fmt::format(
-            "## Layer sensitivity\n\nKLD that one K or V at {} bits adds, all others at 8 bits (standard error {:.5f}).\n\n"
+            "## Layer sensitivity\n\n{} that one K or V at {} bits adds, all others at 8 bits (standard error {:.5f}).\n\n"
             "| layer | K alone | V alone |\n|---:|---:|---:|\n",
-            found.probe_bits, found.noise);
+            loss_title(results.study), found.probe_bits, found.noise);
         for (size_t l = 0; l < found.k.size(); ++l)
             text += row({fmt::format("{}", l), fmt::format("{:.5f}", found.k[l]), fmt::format("{:.5f}", found.v[l])});
         text += "\n";

@@ -60,7 +60,14 @@ std::vector<std::string> commands_to_repeat(const Results & results) {
     const Study & study = results.study;
     std::string   tune  = "kvtuner tune -m model.gguf -o tuned";
     if (over_groups(study)) tune += " --method paper";
-    tune += fmt::format(" --mode {} -c {} --chunks {}", mode_name(study.mode), study.chunk_tokens, study.n_chunks);
+    tune += fmt::format(" --mode {}", mode_name(study.mode));
+    if (scored_on_text(study)) {
+        tune += fmt::format(" -c {} --chunks {}", study.chunk_tokens, study.n_chunks);
+    } else {
+        const size_t space = study.objective.find(' ');
+        tune += fmt::format(" --objective {} --score {} --task-items {}", study.objective.substr(0, space),
+                            study.objective.substr(space + 1), study.n_chunks);
+    }
     if (over_groups(study)) {
         tune += fmt::format(" --population {} --generations {} --seed {}", study.population, study.generations, study.seed);
         if (study.method == kMoead) tune += " --algorithm moead";

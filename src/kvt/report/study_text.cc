@@ -58,11 +58,19 @@ std::vector<std::string> pattern_cells(const LayerErrors & layer) {
             fmt::format("{:.2f}", mean.recent_mass), fmt::format("{} of {}", n_streaming, n_heads)};
 }
 
+std::string loss_title(const Study & study) { return scored_on_text(study) ? "KLD" : "loss"; }
+
+std::string scored_on(const Study & study) {
+    if (scored_on_text(study)) return fmt::format("{} chunks of {} tokens", study.n_chunks, study.chunk_tokens);
+    return fmt::format("{} items: {} lost against f16, {}", study.n_chunks, study.objective,
+                       study.objective.ends_with(" loglik") ? "nats a token" : "share of the items");
+}
+
 std::string study_text(const Study & study, int chosen) {
     std::string text =
-        fmt::format("{} plans scored on {} chunks of {} tokens; noise floor {:.4f} nats; effective bits at {} tokens\n",
-                    study.evaluations.size(), study.n_chunks, study.chunk_tokens, study.floor, study.at_tokens);
-    text += "    plan   payload bits effective bits       KLD\n";
+        fmt::format("{} plans scored on {}; noise floor {:.4f}{}; effective bits at {} tokens\n", study.evaluations.size(),
+                    scored_on(study), study.floor, scored_on_text(study) ? " nats" : "", study.at_tokens);
+    text += fmt::format("    plan   payload bits effective bits {:>9}\n", loss_title(study));
     for (const int i : listed_evaluations(study, chosen)) text += row_text(study, i, chosen);
     return text + "\n" + frontier_plot(study, chosen);
 }
@@ -101,7 +109,7 @@ std::string frontier_plot(const Study & study, int chosen) {
     draw([&](int i, const Evaluation & e) { return !e.label.empty() && !on_front(study, i); }, 'o');
     draw([&](int i, const Evaluation &) { return on_front(study, i); }, '*');
     draw([&](int i, const Evaluation &) { return i == chosen; }, '#');
-    std::string text = "  KLD\n";
+    std::string text = fmt::format("  {}\n", loss_title(study));
     for (int r = 0; r < kRows; ++r) {
         const double kld = std::pow(10.0, high - (high - low) * r / (kRows - 1));
         text += fmt::format("  {:>8} |{}\n", r % 5 == 0 ? fmt::format("{:.4f}", kld) : "",

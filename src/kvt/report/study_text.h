@@ -24,11 +24,15 @@ BitStrips bits_by_layer(const std::vector<PairBits> & pairs);
 // heads.
 std::vector<std::string> pattern_cells(const LayerErrors & layer);
 
+// What plans lose, as the title of a column: "KLD", for a task "loss"; and what they were scored on.
+std::string loss_title(const Study & study);
+std::string scored_on(const Study & study);
+
 // Front plans and all uniform pairs by bits, the chosen one marked, the noise floor stated; then frontier_plot().
 std::string study_text(const Study & study, int chosen);
 
-// KLD (log scale) over effective bits: '*' front, 'o' uniform pairs off the front, '.' other plans, '#' the chosen one,
-// '-' the noise floor. 64 columns by 16 rows, ASCII. Plans with KLD <= 0 are drawn on the lowest row.
+// KLD or loss (log scale) over effective bits: '*' front, 'o' uniform pairs off the front, '.' other plans, '#' the chosen one,
+// '-' the noise floor. 64 columns by 16 rows, ASCII. Plans with 0 or less are drawn on the lowest row.
 std::string frontier_plot(const Study & study, int chosen);
 
 }  // namespace kvt

@@ -12,6 +12,8 @@ const std::vector<DataFile> & data_list() {
          "github.com/openai/grade-school-math"},
         {"gsm8k shots", "gsm8k_train_20.jsonl", "91763575e4b428554b2fb985a854b4cf726bb1fd813954443376622f895ea271", "MIT",
          "github.com/openai/grade-school-math, first 20 train rows"},
+        {"gsm8k tuning", "gsm8k/train.head.jsonl", "7d704b26d5eff71cec6ad80e8cbde266b917071091d0738ea94cbd0838b9f477", "MIT",
+         "github.com/openai/grade-school-math, first 420 train rows"},
         {"math500", "math500/test.jsonl", "3caef63606e2c4ad3bcc36724e7b83f72a837cefac1d0856c28291b4f3f4ec89", "MIT",
          "github.com/openai/prm800k, without the solutions"},
         {"aime24", "aime/aime24.jsonl", "d7aca2c506cfe5c009385ab67f4b3ed8ad5daba5fc3e225d3de3a9d32a783de3",

@@ -7,14 +7,13 @@
 #include <optional>
 #include <tuple>
 
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 #include "kvt/base/file_io.h"
 #include "kvt/base/file_lock.h"
 #include "kvt/base/sha256.h"
 #include "kvt/base/stopwatch.h"
+#include "kvt/base/this_process.h"
 #include "kvt/eval/kld.h"
 #include "kvt/eval/kld_scorer.h"
 #include "kvt/plan/calibration.h"
@@ -56,37 +55,18 @@ PromptStore file_store(const std::string & folder, const SensitivityTable & like
     return store;
 }
 
-std::string this_process() {
-    char host[256] = {};
-    if (::gethostname(host, sizeof host - 1) != 0) return "";
-    return fmt::format("{}:{}", host, ::getpid());
-}
-
 class ScorerObjective final : public Objective {
 public:
-    explicit ScorerObjective(KldScorer scorer) : scorer_(std::move(scorer)), worker_(this_process()) {}
+    explicit ScorerObjective(KldScorer scorer) : scorer_(std::move(scorer)) {}
     Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
         const Stopwatch watch;
         KVT_TRY(const KldScore s, scorer_.score(plan));
-        return ObjectiveScore{s.mean, s.ci_low, s.ci_high, s.clipped_means, watch.seconds(), worker_};
+        return ObjectiveScore{s.mean, s.ci_low, s.ci_high, s.clipped_means, watch.seconds(), this_process()};
     }
-    int n_chunks() const { return scorer_.n_chunks(); }
 
 private:
-    KldScorer         scorer_;
-    const std::string worker_;
+    KldScorer scorer_;
 };
-
-Result<std::unique_ptr<ScorerObjective>> make_objective(ModelRunner & runner, const ScoringText & text, Progress & progress) {
-    KVT_TRY(const auto tokens, runner.tokenize(text.text, AddSpecial::yes));
-    ScorerOptions options;
-    options.n_ctx      = text.chunk_tokens;
-    options.max_chunks = text.max_chunks;
-    options.n_batch = options.n_ubatch = std::min(text.chunk_tokens, 512);
-    options.n_threads                  = text.n_threads;
-    KVT_TRY(KldScorer scorer, KldScorer::create(runner, tokens, options, progress));
-    return std::make_unique<ScorerObjective>(std::move(scorer));
-}
 
 CheckedPlan checked(const PlanResult & r, const std::string & label, const std::vector<PairBits> & pairs) {
     CheckedPlan c;
@@ -148,22 +128,65 @@ Result<std::optional<Study>> resume_study(Study & start, const std::string & pat
     return std::optional<Study>{std::move(stored)};
 }
 
-// Runs a search whose plans are scored on `text` and go into the file at `path`.
+// A study of so far nothing, but its inputs.   kind  of the search, in the hash
+Study new_study(const ModelInfo & model, Mode mode, const ObjectiveSource & objective, std::vector<std::string> kind) {
+    Study start;
+    start.model        = model;
+    start.mode         = mode;
+    start.objective    = objective.name;
+    start.chunk_tokens = objective.chunk_tokens;
+    start.data_sha256  = objective.data_sha256;
+    kind.insert(kind.begin() + 1, model.file_sha256);
+    for (const std::string & part : {objective.data_sha256, objective.settings}) kind.push_back(part);
+    if (!scored_on_text(start)) kind.push_back(objective.name);
+    start.inputs_sha256 = hash_of(kind);
+    return start;
+}
+
+// Runs a search whose plans are scored by `source` and go into the file at `path`.
 template <class Search>
-Result<Study> scored_study(ModelRunner & runner, Study start, const std::optional<Study> & stored, const ScoringText & text,
+Result<Study> scored_study(ModelRunner & runner, Study start, const std::optional<Study> & stored, const ObjectiveSource & source,
                            const std::string & path, Progress & progress, Crew * crew, const Search & search) {
-    if (crew != nullptr) begin_work(*crew, start, text.max_chunks);
-    KVT_TRY(const auto own, make_objective(runner, text, progress));
-    start.n_chunks = own->n_chunks();
+    if (crew != nullptr) begin_work(*crew, start, source.settings);
+    KVT_TRY(const OpenObjective own, source.open(runner, progress));
+    start.n_chunks = own.n_parts;
     std::optional<SpreadObjective> spread;
-    if (crew != nullptr) spread.emplace(*crew, *own);
-    Objective & objective = spread ? static_cast<Objective &>(*spread) : *own;
+    if (crew != nullptr) spread.emplace(*crew, *own.objective);
+    Objective & objective = spread ? static_cast<Objective &>(*spread) : *own.objective;
     KVT_TRY(StudyStore store, stored ? StudyStore::resume(path, *stored) : StudyStore::create(path, start));
     const SaveStudy save = [&store](const Study & study) { return store.save(study); };
     return search(std::move(start), objective, save);
 }
 
 }  // namespace
+
+ObjectiveSource kld_objective(const ScoringText & text) {
+    ObjectiveSource source;
+    source.name         = kKldObjective;
+    source.data_sha256  = sha256_hex(text.text);
+    source.settings     = fmt::format("{} {}", text.chunk_tokens, text.max_chunks);
+    source.chunk_tokens = text.chunk_tokens;
+    source.open         = [text](ModelRunner & runner, Progress & progress) -> Result<OpenObjective> {
+        KVT_TRY(const auto tokens, runner.tokenize(text.text, AddSpecial::yes));
+        ScorerOptions options;
+        options.n_ctx      = text.chunk_tokens;
+        options.max_chunks = text.max_chunks;
+        options.n_batch = options.n_ubatch = std::min(text.chunk_tokens, 512);
+        options.n_threads                  = text.n_threads;
+        KVT_TRY(KldScorer scorer, KldScorer::create(runner, tokens, options, progress));
+        const int n_chunks = scorer.n_chunks();
+        return OpenObjective{std::make_unique<ScorerObjective>(std::move(scorer)), n_chunks};
+    };
+    source.cost = [text](const ModelRunner & runner) -> Result<PlanCost> {
+        KVT_TRY(const auto tokens, runner.tokenize(text.text, AddSpecial::yes));
+        KVT_TRY(const Chunks chunks, make_chunks(runner, tokens, text.chunk_tokens, text.max_chunks));
+        const auto n_chunks = static_cast<int64_t>(chunks.tokens.size());
+        return PlanCost{n_chunks * chunks.n_ctx, 0,
+                        static_cast<uint64_t>(n_chunks) * static_cast<uint64_t>(chunks.scored_per_chunk()) *
+                            static_cast<uint64_t>(runner.n_vocab()) * sizeof(float)};
+    };
+    return source;
+}
 
 Result<SensitivityTable> profile_stage(ModelRunner & runner, const ProfileStage & stage, const std::string & path, Redo redo,
                                        Progress & progress) {
@@ -232,21 +255,15 @@ Result<CalibrationRef> calibrate_stage(ModelRunner & runner, const CalibrateStag
     return calibration_ref(path, bytes, file.metadata);
 }
 
-Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
+Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ObjectiveSource & objective,
                            const SearchOptions & options, const std::string & path, Redo redo, Progress & progress,
                            const SearchMeans & means) {
     if (!(groups.model == runner.info())) {
         return Error{fmt::format("the layer groups are of {}, not of the model {}: profile this model first", groups.model.name,
                                  runner.info().name)};
     }
-    Study start;
-    start.model         = runner.info();
-    start.mode          = groups.mode;
-    start.groups        = groups;
-    start.chunk_tokens  = text.chunk_tokens;
-    start.data_sha256   = sha256_hex(text.text);
-    start.inputs_sha256 = hash_of({"study 1", start.model.file_sha256, write_record(groups), start.data_sha256,
-                                   fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
+    Study start  = new_study(runner.info(), groups.mode, objective, {"study 1", write_record(groups)});
+    start.groups = groups;
     KVT_TRY(const FileLock lock, FileLock::take(path));
     KVT_TRY(auto stored, resume_study(start, path, redo));
     Study wanted;
@@ -255,44 +272,40 @@ Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, con
         return std::tie(s.method, s.seed, s.population, s.generations, s.seeded, s.soft_limits);
     };
     if (stored && stored->complete && how(*stored) == how(wanted)) return std::move(*stored);
-    return scored_study(runner, std::move(start), stored, text, path, progress, means.crew,
-                        [&](Study study, Objective & objective, const SaveStudy & save) {
-                            return run_search(std::move(study), objective, options, save, progress, means.time_used);
+    return scored_study(runner, std::move(start), stored, objective, path, progress, means.crew,
+                        [&](Study study, Objective & scored, const SaveStudy & save) {
+                            return run_search(std::move(study), scored, options, save, progress, means.time_used);
                         });
 }
 
-Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration, const ScoringText & text,
-                               const Budget & budget, const std::string & path, Redo redo, Progress & progress,
-                               const SearchMeans & means) {
-    Study start;
-    start.model         = runner.info();
-    start.mode          = mode;
-    start.method        = kKnapsack;
-    start.calibration   = calibration;
-    start.chunk_tokens  = text.chunk_tokens;
-    start.data_sha256   = sha256_hex(text.text);
-    start.inputs_sha256 = hash_of({"allocation 2", start.model.file_sha256, std::string(mode_name(mode)), calibration.sha256,
-                                   start.data_sha256, fmt::format("{} {}", text.chunk_tokens, text.max_chunks)});
+Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration,
+                               const ObjectiveSource & objective, const Budget & budget, const std::string & path, Redo redo,
+                               Progress & progress, const SearchMeans & means) {
+    Study start  = new_study(runner.info(), mode, objective, {"allocation 2", std::string(mode_name(mode)), calibration.sha256});
+    start.method = kKnapsack;
+    start.calibration = calibration;
     KVT_TRY(const FileLock lock, FileLock::take(path));
     KVT_TRY(const auto stored, resume_study(start, path, redo));  // another budget may ask for plans that a finished study lacks
-    return scored_study(runner, std::move(start), stored, text, path, progress, means.crew,
-                        [&](Study study, Objective & objective, const SaveStudy & save) {
-                            return run_allocation(std::move(study), objective, budget, save, progress, means.time_used);
+    return scored_study(runner, std::move(start), stored, objective, path, progress, means.crew,
+                        [&](Study study, Objective & scored, const SaveStudy & save) {
+                            return run_allocation(std::move(study), scored, budget, save, progress, means.time_used);
                         });
 }
 
-Status work_stage(ModelRunner & runner, const ScoringText & text, Crew & crew) {
-    return serve(crew, [&](const Study & setup, int max_chunks) -> Result<std::unique_ptr<Objective>> {
+Status work_stage(ModelRunner & runner, const ObjectiveSource & objective, Crew & crew) {
+    return serve(crew, [&](const Study & setup, const std::string & settings) -> Result<std::unique_ptr<Objective>> {
         if (!(setup.model == runner.info()))
             return Error{fmt::format(
                 "{}: the model is {} ({:.12}), the coordinator's {} ({:.12}): give all processes the same file", this_process(),
                 runner.info().name, runner.info().file_sha256, setup.model.name, setup.model.file_sha256)};
-        if (setup.data_sha256 != sha256_hex(text.text) || setup.chunk_tokens != text.chunk_tokens ||
-            max_chunks != text.max_chunks)
-            return Error{fmt::format("{}: the text to search on is not the coordinator's: give all processes the same files",
-                                     this_process())};
-        KVT_TRY(auto objective, make_objective(runner, text, no_progress()));
-        return std::unique_ptr<Objective>(std::move(objective));
+        if (setup.objective != objective.name)
+            return Error{fmt::format("{}: the objective is {}, the coordinator's {}: start all processes with the same options",
+                                     this_process(), objective.name, setup.objective)};
+        if (setup.data_sha256 != objective.data_sha256 || settings != objective.settings)
+            return Error{fmt::format("{}: {} to search on is not the coordinator's: give all processes the same files",
+                                     this_process(), scored_on_text(setup) ? "the text" : "the task")};
+        KVT_TRY(OpenObjective opened, objective.open(runner, no_progress()));
+        return std::move(opened.objective);
     });
 }
 
@@ -347,7 +360,7 @@ PrecisionPlan searched_plan(const Study & study, const Choice & choice, const st
     PrecisionPlan plan           = plan_of(study, study.evaluations[static_cast<size_t>(choice.evaluation)].pairs);
     plan.provenance.tool_version = tool_version;
     plan.provenance.method       = study.method;
-    plan.provenance.objective    = "kld_mean";
+    plan.provenance.objective    = scored_on_text(study) ? "kld_mean" : study.objective;
     plan.provenance.seed         = study.seed;
     plan.provenance.evaluations  = static_cast<int>(study.evaluations.size());
     plan.provenance.inputs       = {{"model", study.model.file_sha256}, {"search", study.data_sha256}};

@@ -12,6 +12,7 @@
 #include "kvt/base/progress.h"
 #include "kvt/crew/crew.h"
 #include "kvt/engine/model_runner.h"
+#include "kvt/tuner/objective_source.h"
 #include "kvt/tuner/profile/profile.h"
 #include "kvt/tuner/records.h"
 #include "kvt/tuner/search/allocate.h"
@@ -57,19 +58,23 @@ struct ScoringText {
     int         n_threads = 0;
 };
 
+// Forward KLD of next-token distributions from the f16 cache's on that text.
+ObjectiveSource kld_objective(const ScoringText & text);
+
 // Resumes an unfinished study of equal inputs: plans scored before are not scored again. While it runs, other processes may read
 // the study and are refused to write it. When the time is up, the study so far is returned.
-Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ScoringText & text,
+Result<Study> search_stage(ModelRunner & runner, const LayerGroups & groups, const ObjectiveSource & objective,
                            const SearchOptions & options, const std::string & path, Redo redo, Progress & progress,
                            const SearchMeans & means = {});
 
 // The same by allocation (search/allocate.h), without groups.   calibration  of the mode's transforms, empty if it has none
-Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration, const ScoringText & text,
-                               const Budget & budget, const std::string & path, Redo redo, Progress & progress,
-                               const SearchMeans & means = {});
+Result<Study> allocation_stage(ModelRunner & runner, Mode mode, const CalibrationRef & calibration,
+                               const ObjectiveSource & objective, const Budget & budget, const std::string & path, Redo redo,
+                               Progress & progress, const SearchMeans & means = {});
 
-// Another process of the crew: scores plans for the search of the coordinator, on the same model and text, until that is over.
-Status work_stage(ModelRunner & runner, const ScoringText & text, Crew & crew);
+// Another process of the crew: scores plans for the search of the coordinator, on the same model and by the same objective, until
+// that is over.
+Status work_stage(ModelRunner & runner, const ObjectiveSource & objective, Crew & crew);
 
 // The chosen plan and its rivals on text that the search did not see: uniform plans of the study's mode, and what KIVI offers.
 Result<HeldOutCheck> check_stage(ModelRunner & runner, const Study & study, const Choice & choice, const ScoringText & text,

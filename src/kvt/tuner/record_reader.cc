@@ -179,8 +179,9 @@ Result<Record> read_record(std::string_view text, const char * kind, int newest,
 }
 
 Result<Study> study_of(const json & document) {
-    return read_document<Study>(document, "study", 2, [](ObjectReader & o, Study & s, int64_t version) {
+    return read_document<Study>(document, "study", 3, [](ObjectReader & o, Study & s, int64_t version) {
         s.method = o.choice("method", {kNsga2, kMoead, kKnapsack});
+        if (version >= 3) s.objective = o.text("objective");
         if (!o.raw("calibration").is_null()) {
             ObjectReader c          = o.object("calibration");
             s.calibration.file      = c.text("file");

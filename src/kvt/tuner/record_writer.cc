@@ -45,8 +45,9 @@ Json groups_json(const std::vector<LayerGroup> & groups) {
 
 // All but the evaluations, which stand before the front.
 Json study_head(const Study & s) {
-    Json j      = head("study", s.model, s.mode, s.inputs_sha256, 2);
-    j["method"] = s.method;
+    Json j         = head("study", s.model, s.mode, s.inputs_sha256, 3);
+    j["method"]    = s.method;
+    j["objective"] = s.objective;
     j["calibration"] =
         s.calibration.file.empty()
             ? Json(nullptr)

@@ -1,5 +1,5 @@
 // Versioned artefacts that pass between the tuner's stages, and their JSON form (schema "kvtuner.<kind>", version 1; of the
-// sensitivities and studies version 2, and files of version 1 are read too).
+// sensitivities version 2, of studies version 3, and older files are read too).
 #pragma once
 
 #include <array>
@@ -83,14 +83,14 @@ struct LayerGroups {
     std::vector<LayerGroup> groups;  // numbered by smallest layer
 };
 
-// One scored plan.
+// One scored plan. What `kld` holds is the study's objective: how much worse than the f16 cache the plan does.
 struct Evaluation {
     std::vector<int>      choice;  // [n_groups] index into the group's pairs; empty for uniform plans outside the groups
     std::string           label;   // "KV4" for uniform plans, else ""
     double                payload_bits = 0, effective_bits = 0;
     double                kld = 0, kld_ci_low = 0, kld_ci_high = 0;
     std::vector<PairBits> pairs;      // [n_kv_layers]
-    std::vector<double>   clipped{};  // [n_chunks] KLD of each chunk with every token's cut to 0.1 nats; empty if unknown
+    std::vector<double>   clipped{};  // [n_chunks] KLD of each with every token's cut to 0.1 nats, or the loss of each item
     // Kept in the study's file, not part of its JSON form, since they differ from run to run.
     double      seconds = 0;  // wall time of scoring; 0: unknown
     std::string worker{};     // "host:process" that scored; empty: unknown
@@ -107,17 +107,23 @@ inline constexpr const char * kNsga2    = "nsga2";     // over layer groups, as 
 inline constexpr const char * kMoead    = "moead";     // over layer groups, as in the paper's text
 inline constexpr const char * kKnapsack = "knapsack";  // over layers, from increments
 
+// Objectives. The others are "TASK accuracy", share of answers that f16 gets right and the plan does not, and "TASK loglik", nats
+// per token that reference answers become less likely; both can be below 0.
+inline constexpr const char * kKldObjective = "kld";  // nats, mean over the tokens of a text
+
 struct Study {
     ModelInfo                 model;
-    Mode                      mode   = Mode::kivi;
-    std::string               method = kNsga2;
+    Mode                      mode      = Mode::kivi;
+    std::string               method    = kNsga2;
+    std::string               objective = kKldObjective;
     CalibrationRef            calibration;  // of the transforms that the plans use; empty if they use none
     uint64_t                  seed       = 0;
     int                       population = 0, generations = 0;
     bool                      seeded = true;  // groups: the first population came from isolated scores, else from chance
     std::vector<double>       soft_limits;    // groups: payload bits M of each run of the sampler; empty: one run without
-    int                       chunk_tokens = 0, n_chunks = 0, at_tokens = 4096;  // effective bits are counted at at_tokens cells
-    double                    floor = 0;                                         // KLD of the all-f16 plan on the same tokens
+    int                       chunk_tokens = 0, n_chunks = 0;  // of the text; for a task 0 and the number of items
+    int                       at_tokens = 4096;                // effective bits are counted at so many cells
+    double                    floor     = 0;                   // KLD or loss of the all-f16 plan on the same tokens
     std::string               data_sha256;
     std::string               inputs_sha256;     // of everything a score depends on: model, mode, text, chunks; not the seed
     bool                      complete = false;  // false while the search runs or after an interrupt
@@ -134,6 +140,8 @@ inline PrecisionPlan plan_of(const Study & study, const std::vector<PairBits> & 
     if (!plan.transforms.empty()) plan.calibration = study.calibration;
     return plan;
 }
+
+inline bool scored_on_text(const Study & study) { return study.objective == kKldObjective; }
 
 inline bool over_groups(const Study & study) { return study.method != kKnapsack; }
 

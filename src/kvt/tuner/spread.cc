@@ -55,9 +55,8 @@ std::string job_text(int64_t job, const PrecisionPlan & plan) {
 
 // What a process of this crew said; `kind` is empty for what no version of it says.
 struct Heard {
-    std::string           kind, error, study, folder;
-    int64_t               job        = -1;
-    int                   max_chunks = 0;
+    std::string           kind, error, study, folder, settings;
+    int64_t               job = -1;
     ObjectiveScore        score;
     std::vector<PairBits> pairs;
 };
@@ -74,9 +73,9 @@ Heard understand(const std::string & bytes) {
     };
     constexpr int64_t kMost = int64_t{1} << 40;
     if (h.kind == "begin") {
-        h.study      = o.text("study");
-        h.folder     = o.text("folder");
-        h.max_chunks = static_cast<int>(o.integer("max_chunks", 0, 1 << 30));
+        h.study    = o.text("study");
+        h.folder   = o.text("folder");
+        h.settings = o.text("settings");
     } else if (h.kind == "score") {
         h.job = o.integer("job", 0, kMost);
         for (const auto & name : o.array("pairs")) {
@@ -101,11 +100,9 @@ Heard understand(const std::string & bytes) {
 
 }  // namespace
 
-void begin_work(Crew & crew, const Study & setup, int max_chunks) {
-    const std::string text = bytes_of({{"kind", "begin"},
-                                       {"study", write_study_head(setup)},
-                                       {"folder", setup.calibration.folder},
-                                       {"max_chunks", max_chunks}});
+void begin_work(Crew & crew, const Study & setup, const std::string & settings) {
+    const std::string text = bytes_of(
+        {{"kind", "begin"}, {"study", write_study_head(setup)}, {"folder", setup.calibration.folder}, {"settings", settings}});
     for (int rank = 1; rank < crew.size(); ++rank) crew.send(rank, text);
 }
 
@@ -250,7 +247,7 @@ Status serve(Crew & crew, const PrepareWork & prepare) {
         if (heard.kind == "begin") {
             auto study = parse_study(heard.study, {});
             if (study.ok()) study->calibration.folder = heard.folder;
-            auto made = study.ok() ? prepare(*study, heard.max_chunks) : Result<std::unique_ptr<Objective>>(study.error());
+            auto made = study.ok() ? prepare(*study, heard.settings) : Result<std::unique_ptr<Objective>>(study.error());
             if (!made.ok()) {
                 crew.send(0, failure_text(-1, made.error().message));
                 return made.error();

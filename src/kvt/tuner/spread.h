@@ -18,8 +18,9 @@ namespace kvt {
 
 // --- Interface ---
 
-// Coordinator: what the plans to come belong to.   max_chunks  of the text, so that workers can see whether theirs is the same
-void begin_work(Crew & crew, const Study & setup, int max_chunks);
+// Coordinator: what the plans to come belong to.   settings  of its objective, so that workers can see whether theirs are the
+// same
+void begin_work(Crew & crew, const Study & setup, const std::string & settings);
 // Coordinator: all workers may go.
 void end_work(Crew & crew);
 
@@ -54,7 +55,7 @@ private:
 };
 
 // Worker: an objective for what the coordinator's work belongs to.
-using PrepareWork = std::function<Result<std::unique_ptr<Objective>>(const Study & setup, int max_chunks)>;
+using PrepareWork = std::function<Result<std::unique_ptr<Objective>>(const Study & setup, const std::string & settings)>;
 
 // Worker: scores until the coordinator says that it may go. Errors: it could not prepare, the coordinator is lost, "interrupted".
 Status serve(Crew & crew, const PrepareWork & prepare);

@@ -122,7 +122,8 @@ class Tune(unittest.TestCase):
     def test_folder_of_an_earlier_version_goes_on(self):
         self.tune("whole", "--mode", "per-token", "--bits", "5")
         study = self.record("whole")
-        earlier = {**study, "complete": False, "front": [], "evaluations": study["evaluations"][:20]}
+        earlier = {**study, "schema_version": 2, "complete": False, "front": [], "evaluations": study["evaluations"][:20]}
+        del earlier["objective"]  # it was always KLD
         (self.folder / "earlier").mkdir()
         (self.folder / "earlier/study.json").write_text(json.dumps(earlier))
         self.assertEqual(len(self.record("earlier")["evaluations"]), 20)
@@ -162,6 +163,48 @@ class Tune(unittest.TestCase):
         self.assertIn("KLD of the chosen plan where it was searched:", done.stdout)
         self.assertIn("  on other.txt: ", done.stdout)
         self.assertNotEqual(self.record("two", "held_out.json")["data_sha256"], self.record("two", "held_out-2.json")["data_sha256"])
+
+    def test_task_as_objective(self):
+        # A model of children's stories answers no word problem, but some answers it finds likelier than others.
+        task = ["--objective", "gsm8k", "--score", "loglik", "--task-items", "2", "--task-shots", "0"]
+        small = ["--mode", "per-token", "--bits", "5", "--check-text", CORPUS, "-c", "64", "--check-chunks", "4", "-t", "1"]
+        data = self.folder / "train.jsonl"
+        data.write_text("".join(json.dumps({"question": f"Tom has {i} cats. How many?", "answer": f"He has {i}.\n#### {i}"}) + "\n" for i in range(24)))
+        done = kvtuner("tune", "-m", MODEL, "-o", self.folder / "task", *small, *task, "--task-data", data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        study = self.record("task")
+        self.assertEqual((study["objective"], study["n_chunks"], study["chunk_tokens"]), ("gsm8k loglik", 2, 0))
+        self.assertTrue(all(len(e["clipped"]) == 2 for e in study["evaluations"]))
+        self.assertEqual(self.record("task", "plan.json")["provenance"]["objective"], "gsm8k loglik")
+        self.assertIn("scored on 2 items: gsm8k loglik lost against f16, nats a token", done.stdout)
+        self.assertIn("gsm8k loglik lost by the chosen plan on the 2 items of the search:", done.stdout)
+        self.assertIn("  on 2 other items: ", done.stdout)
+        # Another objective is another study.
+        other = kvtuner("tune", "-m", MODEL, "-o", self.folder / "task", *SMALL, "--mode", "per-token", "--bits", "5")
+        self.assertEqual(other.returncode, 1)
+        self.assertIn("study.sqlite was made from another text or with other settings", other.stderr)
+        refused = kvtuner("tune", "-m", MODEL, "-o", self.folder / "none", *SMALL, "--objective", "aime24")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("--objective aime24: it has a test split only", refused.stderr)
+
+    def test_speed_is_measured_once_and_limits_the_plan(self):
+        done = self.tune("fast", "--mode", "per-token", "--speed", "0.5x", "--for-ctx", "2048")
+        self.assertIn("about ", done.stderr)
+        self.assertIn("GiB of memory", done.stderr)
+        self.assertIn("attention 0.5 times as fast as f16 at 2048 cells", done.stdout)
+        self.assertIn("Luck: chosen without one part of the search data", done.stdout)
+        costs = self.record("fast", "speed.json")
+        self.assertEqual((costs["n_cells"], costs["bits"]), (2048, [2, 3, 4, 5, 6, 8]))
+        pairs = self.record("fast", "held_out.json")["plans"][0]["pairs"]
+        sides = [(int(pair[1]), int(pair.split("V")[1])) if pair[1] != "V" else (int(pair[2]),) * 2 for pair in pairs]
+        seconds = sum(costs["k_seconds"][costs["bits"].index(k)] + costs["v_seconds"][costs["bits"].index(v)] for k, v in sides)
+        self.assertLessEqual(seconds, len(pairs) * costs["f16_seconds"] / 0.5)
+        self.tune("fast", "--mode", "per-token", "--speed", "0.6", "--for-ctx", "2048")
+        self.assertEqual(self.record("fast", "speed.json"), costs)
+        for speed, words in (("900x", "--speed 900x: the fastest plan, "), ("fast", "--speed fast: must be how many times")):
+            never = kvtuner("tune", "-m", MODEL, "-o", self.folder / "fast", *SMALL, "--mode", "per-token", "--speed", speed, "--for-ctx", "2048")
+            self.assertEqual(never.returncode, 1)
+            self.assertIn(words, never.stderr)
 
     def test_study_of_another_model_is_refused(self):
         self.tune("mixed", "--mode", "per-token", "--bits", "5")

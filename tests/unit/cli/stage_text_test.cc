@@ -55,7 +55,7 @@ TEST(StageText, GapToEveryTextIsSaid) {
     chosen.kld             = 0.010;
     prose.plans            = {{"tuned", 6.5, 7.75, 0.012, 0, 0, 0, 0.97, 0, 0, 0, {}}};
     code.plans             = {{"tuned", 6.5, 7.75, 0.008, 0, 0, 0, 0.97, 0, 0, 0, {}}};
-    const std::string text = checks_text(chosen, {{"prose.txt", prose}, {"code.txt", code}});
+    const std::string text = checks_text(Study{}, chosen, {{"prose.txt", prose}, {"code.txt", code}});
     EXPECT_NE(text.find("searched: 0.0100\n  on prose.txt: 0.0120 (+20 %)\n  on code.txt: 0.0080 (-20 %)\n"), std::string::npos)
         << text;
 }

@@ -100,6 +100,63 @@ TEST(Allocate, PlanForASizeIsTheBest) {
     }
 }
 
+// Costs of time that are not in proportion to bits: 5-bit keys are as fast as 3-bit ones, values hardly gain from fewer bits.
+SpeedBudget uneven_costs(double factor) {
+    SpeedBudget speed;
+    speed.factor        = factor;
+    speed.costs.k       = {4e-6, 6e-6, 5e-6, 6e-6, 9e-6, 10e-6};
+    speed.costs.v       = {5e-6, 5.5e-6, 5.5e-6, 6e-6, 6.5e-6, 7e-6};
+    speed.costs.f16     = 30e-6;
+    speed.costs.n_cells = 8192;
+    return speed;
+}
+
+TEST(Allocate, PlanForASpeedIsTheBest) {
+    for (const double factor : {2.0, 2.5, 2.8}) {
+        Planted objective;
+        Budget  budget;
+        budget.speed     = uneven_costs(factor);
+        const auto study = allocate(objective, budget);
+        ASSERT_TRUE(study.ok());
+        EXPECT_LE(objective.calls, max_allocation_evaluations(study->model));
+        const Evaluation & best = chosen(*study, budget);
+        EXPECT_GE(budget.speed->factor_of(best.pairs), factor);
+        // No other pair in one layer with the time that is left, and no exchange between two layers, is better.
+        const auto better = [&](const std::vector<PairBits> & pairs) {
+            return budget.speed->factor_of(pairs) >= factor &&
+                   planted_kld(plan_of(study->model, study->mode, pairs)) < best.kld - 2e-5;
+        };
+        for (size_t l = 0; l < kLayers; ++l) {
+            for (size_t m = 0; m < kLayers; ++m) {
+                for (const int k : kCodeWidths) {
+                    for (const int other : kCodeWidths) {
+                        std::vector<PairBits> pairs = best.pairs;
+                        pairs[l].k                  = k;
+                        pairs[m].v                  = other;
+                        EXPECT_FALSE(better(pairs)) << factor << " " << l << " " << m << " " << k << " " << other;
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(Allocate, SpeedAndSizeTogether) {
+    Planted objective;
+    Budget  budget;
+    budget.speed     = uneven_costs(2.4);
+    budget.max_bits  = 4.4;
+    const auto study = allocate(objective, budget);
+    ASSERT_TRUE(study.ok());
+    const Evaluation & both = chosen(*study, budget);
+    EXPECT_LE(both.effective_bits, 4.4);
+    EXPECT_GE(budget.speed->factor_of(both.pairs), 2.4);
+    Planted alone;
+    Budget  size;
+    size.max_bits = 4.4;
+    EXPECT_LE(both.kld, 2 * chosen(*allocate(alone, size), size).kld) << "far from what either limit needs";
+}
+
 TEST(Allocate, FindsTheSmallestPlanWithinAKld) {
     const Budget budget{{}, kFloor + 0.002, {}};
     Planted      objective;

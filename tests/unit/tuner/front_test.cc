@@ -109,6 +109,75 @@ TEST(ChoosePlan, InfeasibleBudgetNamesTheSmallestPlan) {
     EXPECT_NE(memory.error().message.find("takes 2.50 effective bits, 1.2 MiB"), std::string::npos) << memory.error().message;
 }
 
+// K costs 1 microsecond a bit, V half of that; f16 takes 30.
+SpeedBudget faster(double factor) {
+    SpeedBudget speed;
+    speed.factor = factor;
+    for (size_t i = 0; i < kCodeWidths.size(); ++i) {
+        speed.costs.k[i] = 1e-6 * kCodeWidths[i];
+        speed.costs.v[i] = 0.5e-6 * kCodeWidths[i];
+    }
+    speed.costs.f16     = 30e-6;
+    speed.costs.n_cells = 8192;
+    return speed;
+}
+
+TEST(ChoosePlan, WithinTime) {
+    Study study;
+    study.model    = {"m", "llama", std::string(64, 'a'), 2, 1, 64, 64};
+    study.mode     = Mode::per_token_asym;
+    const auto add = [&study](PairBits pair, double kld) {
+        Evaluation e     = at(0, kld);
+        e.pairs          = {pair, pair};
+        e.effective_bits = plan_size(plan_of(study.model, study.mode, e.pairs), 4096).effective_bits;
+        study.evaluations.push_back(e);
+    };
+    add({8, 8}, 0.01);  // 12 us, 2.5 times
+    add({6, 4}, 0.02);  // 8 us, 3.75 times
+    add({4, 6}, 0.03);  // 7 us, 4.29 times; beaten in bits, but faster
+    add({2, 2}, 0.5);   // 3 us, 10 times
+    study.front = pareto_front(study.evaluations);
+    ASSERT_EQ(study.front, (std::vector<int>{3, 1, 0}));
+    Budget budget;
+    for (const auto & [factor, chosen] : {std::pair{2.0, 0}, {2.6, 1}, {4.0, 2}, {5.0, 3}}) {
+        budget.speed      = faster(factor);
+        const auto choice = choose_plan(study, budget);
+        ASSERT_TRUE(choice.ok()) << choice.error().message;
+        EXPECT_EQ(choice->evaluation, chosen) << factor;
+    }
+    EXPECT_NE(choose_plan(study, budget)->why.find("attention 5 times as fast as f16 at 8192 cells"), std::string::npos);
+    budget.speed    = faster(2.0);
+    budget.max_bits = 5.6;
+    EXPECT_EQ(choose_plan(study, budget)->evaluation, 1) << "both limits hold";
+    budget.max_bits.reset();
+    budget.max_kld = 0.03;
+    budget.speed   = faster(4.0);
+    EXPECT_EQ(choose_plan(study, budget)->evaluation, 2);
+    budget.speed    = faster(11.0);
+    const auto none = choose_plan(study, budget);
+    ASSERT_FALSE(none.ok());
+    EXPECT_NE(none.error().message.find("the fastest one measured has 0.5000 at 2.50 effective bits, 10.00 times"),
+              std::string::npos)
+        << none.error().message;
+    const auto never = check_feasible(study.model, study.mode, budget);
+    ASSERT_FALSE(never.ok());
+    EXPECT_EQ(never.error().message,
+              "--speed 11x: the fastest plan, KV2 everywhere, attends 10.00 times as fast as f16 at 8192 cells");
+    budget.speed = faster(9.9);
+    EXPECT_TRUE(check_feasible(study.model, study.mode, budget).ok());
+}
+
+TEST(ChoosePlan, TaskLossesHaveALimitOfTheirOwn) {
+    Study study     = example();
+    study.objective = "gsm8k accuracy";
+    study.floor     = 0.0;
+    EXPECT_EQ(choose_plan(study, {})->evaluation, 5) << "0.008, and 0.01 is allowed";
+    EXPECT_NE(choose_plan(study, {})->why.find("whose gsm8k accuracy loss (0.0080) is at most 0.01"), std::string::npos)
+        << choose_plan(study, {})->why;
+    EXPECT_NE(choose_plan(study, {7.0, {}, {}})->why.find("the lowest gsm8k accuracy loss within 7 effective bits"),
+              std::string::npos);
+}
+
 TEST(ChoosePlan, WithinKld) {
     EXPECT_EQ(choose_plan(example(), {{}, 0.02, {}})->evaluation, 3);
     EXPECT_EQ(choose_plan(example(), {{}, 0.0199, {}})->evaluation, 5);

@@ -51,7 +51,7 @@ protected:
         return *cluster(*table, prune(*table));
     }
     Result<Study> search(TapRunner & runner, const LayerGroups & g, Redo redo = Redo::no) {
-        return search_stage(runner, g, text_, options_, path("study.sqlite"), redo, no_progress());
+        return search_stage(runner, g, kld_objective(text_), options_, path("study.sqlite"), redo, no_progress());
     }
 
     std::string   folder_;

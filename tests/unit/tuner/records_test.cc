@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "kvt/base/rng.h"
+#include "kvt/tuner/attention_costs.h"
 #include "kvt/tuner/cluster/cluster.h"
 #include "kvt/tuner/prune/prune.h"
 #include "planted.h"
@@ -77,6 +78,17 @@ struct Kind {
     std::function<Result<std::string>(const std::string &)> rewrite;  // parse, then write
 };
 
+AttentionCosts costs() {
+    AttentionCosts c;
+    c.isa       = "avx2";
+    c.n_q_heads = 4, c.n_kv_heads = 2, c.head_dim_k = c.head_dim_v = 64, c.n_threads = 3, c.n_cells = 8192;
+    c.k         = {1e-4, 1.25e-4, 1.5e-4, 2e-4, 2.25e-4, 3e-4};
+    c.v         = {2e-4, 2.25e-4, 2.5e-4, 3e-4, 3.25e-4, 4e-4};
+    c.f16       = 1e-3;
+    c.worst_sum = 0.03;
+    return c;
+}
+
 template <class Parse>
 std::function<Result<std::string>(const std::string &)> rewriter(Parse parse) {
     return [parse](const std::string & text) -> Result<std::string> {
@@ -90,8 +102,9 @@ std::vector<Kind> kinds() {
     return {{"sensitivity", write_record(table()), rewriter(parse_sensitivity)},
             {"candidates", write_record(prune(table())), rewriter(parse_candidates)},
             {"groups", write_record(groups()), rewriter(parse_groups)},
-            {"study", write_record(study()), rewriter<Result<Study> (*)(std::string_view)>(parse_study)},
-            {"held_out", write_record(held_out()), rewriter(parse_held_out)}};
+            {"study", write_record(study()), rewriter(parse_study)},
+            {"held_out", write_record(held_out()), rewriter(parse_held_out)},
+            {"attention_costs", write_record(costs()), rewriter(parse_attention_costs)}};
 }
 
 std::string replaced(std::string text, const std::string & from, const std::string & to) {
@@ -108,16 +121,22 @@ TEST(Records, RewriteIsByteIdentical) {
     }
 }
 
-// Files of version 1 lack what version 2 added; they are read, and written as version 2.
-TEST(Records, FilesOfVersionOneAreRead) {
+// Files of older versions lack what newer ones added; they are read, and written as the newest.
+TEST(Records, FilesOfOlderVersionsAreRead) {
     Study             old = study();
-    const std::string v2  = write_record(old);
-    std::string       v1  = replaced(v2, "\"schema_version\": 2", "\"schema_version\": 1");
+    const std::string v3  = write_record(old);
+    std::string       v2  = replaced(v3, "\"schema_version\": 3", "\"schema_version\": 2");
+    v2                    = replaced(v2, " \"objective\": \"kld\",\n", "");
+    std::string v1        = replaced(v2, "\"schema_version\": 2", "\"schema_version\": 1");
     v1                    = replaced(v1, " \"seeded\": true,\n \"soft_limits\": [],\n", "");
-    const auto read       = parse_study(v1);
-    ASSERT_TRUE(read.ok()) << read.error().message;
-    EXPECT_EQ(write_record(*read), v2);
-    const auto newer = parse_study(replaced(v2, "\"schema_version\": 2", "\"schema_version\": 3"));
+    for (const std::string & text : {v2, v1}) {
+        const auto read = parse_study(text);
+        ASSERT_TRUE(read.ok()) << read.error().message;
+        EXPECT_EQ(write_record(*read), v3);
+    }
+    old.objective = "gsm8k loglik";
+    EXPECT_EQ(parse_study(write_record(old))->objective, "gsm8k loglik");
+    const auto newer = parse_study(replaced(v3, "\"schema_version\": 3", "\"schema_version\": 4"));
     ASSERT_FALSE(newer.ok());
     EXPECT_NE(newer.error().message.find("schema_version"), std::string::npos) << newer.error().message;
 
@@ -128,6 +147,19 @@ TEST(Records, FilesOfVersionOneAreRead) {
     const auto without = parse_sensitivity(text);
     ASSERT_TRUE(without.ok()) << without.error().message;
     EXPECT_EQ(write_record(*without), write_record(profile));
+}
+
+TEST(Records, AttentionCostsOfAPlan) {
+    const AttentionCosts c = costs();
+    EXPECT_NEAR(attention_seconds(c, {{8, 8}, {4, 2}}), 3e-4 + 4e-4 + 1.5e-4 + 2e-4, 1e-12);
+    EXPECT_NEAR(attention_seconds(c, {{16, 16}, {16, 2}}), 1e-3 + 0.5e-3 + 2e-4, 1e-12);
+    EXPECT_EQ(parse_attention_costs(write_record(c))->k, c.k);
+    EXPECT_TRUE(c.same_inputs(*parse_attention_costs(write_record(c))));
+    AttentionCosts other = c;
+    other.n_cells        = 4096;
+    EXPECT_FALSE(c.same_inputs(other));
+    other.f16 = 0;
+    EXPECT_NE(parse_attention_costs(write_record(other)).error().message.find("f16_seconds"), std::string::npos);
 }
 
 TEST(Records, ValuesSurvive) {

@@ -82,17 +82,18 @@ protected:
     void serve_as(int rank) {
         const auto w = static_cast<size_t>(rank - 1);
         threads_.emplace_back([this, w] {
-            ends_[w] = serve(*workers_[w], [this, w](const Study & setup, int max_chunks) -> Result<std::unique_ptr<Objective>> {
-                if (refuses_ == static_cast<int>(w) + 1) return Error{"another model"};
-                EXPECT_EQ(setup.model, start().model);
-                EXPECT_EQ(max_chunks, 3);
-                struct Borrowed final : Objective {
-                    explicit Borrowed(Objective & o) : o_(o) {}
-                    Result<ObjectiveScore> score(const PrecisionPlan & plan) override { return o_.score(plan); }
-                    Objective &            o_;
-                };
-                return std::unique_ptr<Objective>(std::make_unique<Borrowed>(*scorers_[w]));
-            });
+            ends_[w] = serve(*workers_[w],
+                             [this, w](const Study & setup, const std::string & settings) -> Result<std::unique_ptr<Objective>> {
+                                 if (refuses_ == static_cast<int>(w) + 1) return Error{"another model"};
+                                 EXPECT_EQ(setup.model, start().model);
+                                 EXPECT_EQ(settings, "64 3");
+                                 struct Borrowed final : Objective {
+                                     explicit Borrowed(Objective & o) : o_(o) {}
+                                     Result<ObjectiveScore> score(const PrecisionPlan & plan) override { return o_.score(plan); }
+                                     Objective &            o_;
+                                 };
+                                 return std::unique_ptr<Objective>(std::make_unique<Borrowed>(*scorers_[w]));
+                             });
         });
     }
     // Scores by plan, each of which must come once.
@@ -120,7 +121,7 @@ protected:
 };
 
 TEST_F(Spread, EveryPlanIsScoredOnceByWorkersExactly) {
-    begin_work(crew_, start(), 3);
+    begin_work(crew_, start(), "64 3");
     for (int rank = 1; rank <= 3; ++rank) serve_as(rank);
     SpreadObjective spread(crew_, own_);
     const auto      all   = plans(40);
@@ -143,7 +144,7 @@ TEST_F(Spread, EveryPlanIsScoredOnceByWorkersExactly) {
 
 TEST_F(Spread, PlanOfALostWorkerGoesToAnother) {
     scorers_[1]->before = [this] { office_.silent[2] = true; };  // rank 2 stops in its first plan
-    begin_work(crew_, start(), 3);
+    begin_work(crew_, start(), "64 3");
     for (int rank = 1; rank <= 3; ++rank) serve_as(rank);
     scorers_[0]->before = scorers_[2]->before = [this] {
         while (scorers_[1]->calls == 0 && !office_.silent[2]) std::this_thread::yield();
@@ -166,7 +167,7 @@ TEST_F(Spread, WithoutWorkersTheCoordinatorGoesOnAlone) {
 
 TEST_F(Spread, AWorkerThatCannotPrepareLeavesAndSaysWhy) {
     refuses_ = 1;
-    begin_work(crew_, start(), 3);
+    begin_work(crew_, start(), "64 3");
     for (int rank = 1; rank <= 3; ++rank) serve_as(rank);
     SpreadObjective spread(crew_, own_);
     ASSERT_TRUE(score(spread, plans(6)).ok());
@@ -181,7 +182,7 @@ TEST_F(Spread, AWorkerThatCannotPrepareLeavesAndSaysWhy) {
 
 TEST_F(Spread, AScoreThatFailsEndsTheSearch) {
     scorers_[0]->fail = true;
-    begin_work(crew_, start(), 3);
+    begin_work(crew_, start(), "64 3");
     serve_as(1);
     SpreadObjective spread(crew_, own_);
     const auto      found = score(spread, plans(2));
@@ -190,7 +191,7 @@ TEST_F(Spread, AScoreThatFailsEndsTheSearch) {
 }
 
 TEST_F(Spread, NothingIsBegunOnceItMayNot) {
-    begin_work(crew_, start(), 3);
+    begin_work(crew_, start(), "64 3");
     serve_as(1);
     SpreadObjective spread(crew_, own_);
     int             asked = 0, scored = 0;
@@ -229,7 +230,7 @@ TEST_F(Spread, SearchGivesTheStudyOfOneProcess) {
     std::atomic<unsigned> turn = 0;
     for (auto & scorer : scorers_)
         scorer->before = [&turn] { std::this_thread::sleep_for(std::chrono::microseconds(turn++ * 7919 % 3000)); };
-    begin_work(crew_, start(), 3);
+    begin_work(crew_, start(), "64 3");
     for (int rank = 1; rank <= 3; ++rank) serve_as(rank);
     SpreadObjective spread(crew_, own_);
     size_t          most_ahead = 0;

@@ -1,5 +1,11 @@
 // KLD on a log axis against bits: where every scored plan stands, and which of them nothing beats.
 
+// What the search minimized besides bits; held-out text is always measured by KLD.
+const on_text = study.objective === "kld";
+const searched_loss = on_text ? {short: "KLD", long: "KL divergence, nats"}
+  : {short: "loss", long: `${study.objective} lost against f16` + (study.objective.endsWith(" loglik") ? ", nats a token" : ", share of the items")};
+const text_loss = {short: "KLD", long: "KL divergence, nats"};
+
 const strips = (pairs) => (pairs.length === 0 ? [] : ["K " + strip_text(pairs, 0), "V " + strip_text(pairs, 1)]);
 
 // The plans as points: {name, payload_bits, effective_bits, kld, low, high, kind, front, pairs}
@@ -54,10 +60,10 @@ function place_labels(points, front, at, bounds) {
   });
 }
 
-function frontier_chart(points, floor, bits_key) {
+function frontier_chart(points, floor, bits_key, loss) {
   const height = 480, left = 74, right = kWidth - 20, top = 14, bottom = height - 50;
   const title = bits_key === "effective_bits" ? "effective bits per element" : "payload bits per element";
-  const svg = chart(height, `Frontier: KL divergence against ${title}, ${points.length} plans. Arrow keys move between the plans; ` +
+  const svg = chart(height, `Frontier: ${loss.long} against ${title}, ${points.length} plans. Arrow keys move between the plans; ` +
     "the table below has the same figures.");
   const plans = points.flatMap((p) => [p.kld, p.low, p.high]).filter((x) => x > 0);
   const floor_shown = floor > Math.min(...plans) / 10;  // one far below would push the plans together
@@ -78,7 +84,7 @@ function frontier_chart(points, floor, bits_key) {
   svg.append("g").attr("class", "axis").attr("aria-hidden", "true").attr("transform", `translate(${left},0)`)
     .call(d3.axisLeft(y).tickValues(ticks).tickFormat((t) => (t < 0.001 ? t.toExponential(0) : String(t)))).append("text").attr("class", "soft")
     .attr("transform", `translate(-62,${(top + bottom) / 2}) rotate(-90)`).attr("text-anchor", "middle")
-    .text("KL divergence, nats (log scale)");
+    .text(loss.long + " (log scale)");
   svg.selectAll(".axis > text").style("fill", "var(--muted)");
 
   if (floor_shown)
@@ -102,7 +108,7 @@ function frontier_chart(points, floor, bits_key) {
     g.append("circle").attr("class", "hit").attr("cx", px).attr("cy", py).attr("r", 9);
     const lines = [p.name + (p.chosen ? ", chosen" : "") + (p.front ? ", on the front" : ""),
                    `${fixed(p.effective_bits, 3)} effective bits, ${fixed(p.payload_bits, 3)} payload bits`,
-                   "KLD " + nats(p.kld, digits) + (p.low === null ? "" : `, 95 % ${interval_text(p.low, p.high, digits)}`)];
+                   loss.short + " " + nats(p.kld, digits) + (p.low === null ? "" : `, 95 % ${interval_text(p.low, p.high, digits)}`)];
     return {node: g.node(), lines: lines.concat(p.pairs.length <= 48 ? strips(p.pairs) : []), sort: [px, py]};
   });
   const chosen_first = points.slice().sort((a, b) => b.chosen - a.chosen || a.kld - b.kld);
@@ -115,13 +121,13 @@ function frontier_chart(points, floor, bits_key) {
   return svg.node();
 }
 
-function frontier_table(points, caption) {
+function frontier_table(points, caption, loss) {
   const digits = digits_for(points.map((p) => p.kld));
   return table_of([
     {title: "plan", left: true, header: true, value: (p) => p.name, text: (p) => p.name},
     {title: "payload bits", value: (p) => p.payload_bits, text: (p) => fixed(p.payload_bits, 3)},
     {title: "effective bits", value: (p) => p.effective_bits, text: (p) => fixed(p.effective_bits, 3)},
-    {title: "KLD", value: (p) => p.kld, text: (p) => nats(p.kld, digits)},
+    {title: loss.short, value: (p) => p.kld, text: (p) => nats(p.kld, digits)},
     {title: "95 % interval", text: (p) => interval_text(p.low, p.high, digits)},
     {title: "", left: true, text: (p) => (p.chosen ? "chosen" : p.front ? "front" : "")},
     {title: "K bits by layer", left: true, node: (p) => element("span", {class: "mono"}, strip_text(p.pairs, 0))},
@@ -147,17 +153,18 @@ function frontier_section() {
   const behind = element("div", {});
   const draw = () => {
     const searched = state.text === "search", points = searched ? search_points() : held_out_points();
-    const source = searched ? study : report.held_out;
-    holder.replaceChildren(frontier_chart(points, source.floor, state.bits));
+    const source = searched ? study : report.held_out, loss = searched ? searched_loss : text_loss;
+    holder.replaceChildren(frontier_chart(points, source.floor, state.bits, loss));
     const has = (kind) => points.some((p) => p.kind.startsWith(kind));
     key.replaceChildren(key_of([
       ["chosen", "star", "chosen plan"], searched ? ["front", "disc", "on the front"] : null, ["uniform", "diamond", "same pair in every layer"],
       has("mixed") ? ["mixed", "dot", "other mixed plan"] : null, has("rival") ? ["rival", "triangle", "another quantizer"] : null,
       points.some((p) => p.low !== null) ? ["error", "error", "95 % interval"] : null, source.floor > 0 ? ["floor", "line", "noise floor"] : null].filter(Boolean)));
-    caption.textContent = `${points.length} plans on ${source.n_chunks} chunks of ${source.chunk_tokens} tokens of the ` +
-      `${searched ? "search" : "held-out"} text` + (searched && points.every((p) => p.low === null) ?
+    const where = searched && !on_text ? `${source.n_chunks} items (${study.objective})`
+      : `${source.n_chunks} chunks of ${source.chunk_tokens} tokens of the ${searched ? "search" : "held-out"} text`;
+    caption.textContent = `${points.length} plans on ${where}` + (searched && points.every((p) => p.low === null) ?
       "; fewer than 8 chunks give no intervals." : ".") + (searched ? ` The front is drawn by effective bits at ${study.at_tokens} tokens.` : "");
-    behind.replaceChildren(folded("The same as a table", frontier_table(points, caption.textContent)));
+    behind.replaceChildren(folded("The same as a table", frontier_table(points, caption.textContent, loss)));
   };
   const controls = element("div", {class: "controls screen-only"},
     radios("bits", "Bits:", [["effective_bits", "effective (all stored bytes)"], ["payload_bits", "payload (codes only)"]],

@@ -79,18 +79,18 @@ function increments_section() {
     return i < 0 ? [] : [`the plan gives it ${bits_text(report.chosen_pairs[i][s])} bits`];
   };
   const side = (name, values, s) => ({label: name + " alone", cells: values.map((x, layer) => ({
-    opacity: shade(x), lines: [`Layer ${layer}, ${name}`, `KLD ${signed(x, digits)} nats when it alone has ${bits}`].concat(given(layer, s))}))});
+    opacity: shade(x), lines: [`Layer ${layer}, ${name}`, `${searched_loss.short} ${signed(x, digits)} when it alone has ${bits}`].concat(given(layer, s))}))});
   const steps = [0, 0.1, 0.25, 0.5, 1].map((part) => [part === 0 ? "0" : (part * top).toPrecision(2), shade(part * top)]);
   section("sensitivity", "Layer sensitivity",
-    element("p", {class: "muted"}, `KL divergence in nats that one side of one layer adds when it alone has ${bits}, all others 8.` +
+    element("p", {class: "muted"}, `${searched_loss.long}, that one side of one layer adds when it alone has ${bits}, all others 8.` +
       (found.noise > 0 ? ` Standard error of one figure: ${nats(found.noise, digits)}.` : "")),
-    element("figure", {}, layer_grid(layers, [side("K", found.k, 0), side("V", found.v, 1)], "KL divergence that each layer adds."),
+    element("figure", {}, layer_grid(layers, [side("K", found.k, 0), side("V", found.v, 1)], "What each layer adds."),
       shade_key(steps, ["square-root scale; 0 and less: blank"])),
     folded("The same as a table", table_of([
       {title: "layer", header: true, value: (l) => l, text: (l) => String(l)},
       {title: "K alone", value: (l) => found.k[l], text: (l) => signed(found.k[l], digits)},
       {title: "V alone", value: (l) => found.v[l], text: (l) => signed(found.v[l], digits)}],
-      layers, {caption: `KLD added by one side at ${bits}`, sortable: true})));
+      layers, {caption: `${searched_loss.short} added by one side at ${bits}`, sortable: true})));
 }
 
 // The paper's: error of the attention output by layer and pair, what pruning left, and the groups.

@@ -10,7 +10,7 @@ function tiles() {
   if (!own) return null;
   tile("Bits per element", fixed(own.effective_bits, 2), `stored; ${fixed(own.payload_bits, 2)} of them payload`);
   const floor = checked ? report.held_out.floor : study.floor, digits = digits_for([own.kld]);
-  tile(checked ? "KL divergence, held-out text" : "KL divergence, search text", nats(own.kld, digits),
+  tile(checked ? "KL divergence, held-out text" : on_text ? "KL divergence, search text" : searched_loss.long, nats(own.kld, digits),
     (own.kld_ci_low === null ? "" : `95 % ${interval_text(own.kld_ci_low, own.kld_ci_high, digits)}; `) + `noise floor ${nats(floor, digits)}`);
   if (checked) tile("Same most likely token", fixed(100 * checked.same_top, 1) + " %", "as with the f16 cache, held-out text");
   if (report.memory.length > 0) {

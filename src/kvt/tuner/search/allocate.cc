@@ -154,20 +154,68 @@ Status score_crossing(StudyState & state, const Knapsack & front, double max_kld
     return ok_status();
 }
 
+bool fits_budget(const Study & study, const std::vector<PairBits> & pairs, const Budget & budget) {
+    const PrecisionPlan plan = plan_of(study, pairs);
+    return fits(study, pairs, plan_size(plan, static_cast<uint64_t>(study.at_tokens)).effective_bits, budget);
+}
+
 // The best plan within the limits of size. The knapsack counts tiles only; sinks and open blocks take the rest.
 Status score_size(StudyState & state, const Knapsack & front, const Budget & budget) {
-    const Study & study = state.study();
-    const auto    fits  = [&](size_t i) {
-        const auto          pairs = pairs_at(front, i);
-        const PrecisionPlan plan  = plan_of(study, pairs);
-        return fits_size(study, pairs, plan_size(plan, static_cast<uint64_t>(study.at_tokens)).effective_bits, budget);
-    };
     size_t low = 0, high = front.size();
     while (high - low > 1) {
-        const size_t middle         = (low + high) / 2;
-        (fits(middle) ? low : high) = middle;
+        const size_t middle                                                        = (low + high) / 2;
+        (fits_budget(state.study(), pairs_at(front, middle), budget) ? low : high) = middle;
     }
     KVT_CHECK_OK(state.evaluate({pairs_at(front, low)}));
+    return ok_status();
+}
+
+// The same choices with a share of their time and the rest of their bytes as size, both in kSteps of what is between the least
+// and the most. Rounded up: what fits in steps fits in seconds.
+std::vector<KnapsackItem> timed_items(const std::vector<KnapsackItem> & items, const AttentionCosts & costs, double time_share) {
+    constexpr double kSteps  = 4096;
+    const auto       seconds = [&](size_t item) -> const auto & { return item < items.size() / 2 ? costs.k : costs.v; };
+    const auto       range   = [](const auto & x) {
+        const auto [least, most] = std::minmax_element(x.begin(), x.end());
+        return static_cast<double>(*most) - static_cast<double>(*least);
+    };
+    double all_seconds = 0, all_bytes = 0;
+    for (size_t i = 0; i < items.size(); ++i) {
+        all_seconds += range(seconds(i));
+        all_bytes += range(items[i].bytes);
+    }
+    std::vector<KnapsackItem> timed = items;
+    for (size_t i = 0; i < timed.size(); ++i) {
+        const double least_seconds = *std::min_element(seconds(i).begin(), seconds(i).end());
+        const auto   least_bytes   = static_cast<double>(*std::min_element(items[i].bytes.begin(), items[i].bytes.end()));
+        for (size_t c = 0; c < timed[i].bytes.size(); ++c) {
+            const double part =
+                time_share * (seconds(i)[c] - least_seconds) / std::max(all_seconds, 1e-30) +
+                (1 - time_share) * (static_cast<double>(items[i].bytes[c]) - least_bytes) / std::max(all_bytes, 1.0);
+            timed[i].bytes[c] = static_cast<uint64_t>(std::ceil(kSteps * part));
+        }
+    }
+    return timed;
+}
+
+// The best plan that is fast enough, and small enough if that is asked for too: of the knapsacks in time, in bytes and between,
+// the cheapest plan that fits (a surrogate relaxation: each has one size, a weighted sum of both).
+Status score_speed(StudyState & state, const std::vector<KnapsackItem> & items, const Budget & budget) {
+    const AttentionCosts & costs = budget.speed->costs;
+    const Knapsack         by_time(timed_items(items, costs, 1.0));
+    if (budget.max_kld) KVT_CHECK_OK(score_crossing(state, by_time, *budget.max_kld));
+    std::vector<PairBits> best;
+    double                least = std::numeric_limits<double>::infinity();
+    for (const double share : budget.limits_size() ? std::vector<double>{1.0, 0.75, 0.5, 0.25, 0.0} : std::vector<double>{1.0}) {
+        const Knapsack front(timed_items(items, costs, share));
+        for (size_t i = front.size(); i-- > 0 && front.cost(i) < least;) {
+            const std::vector<PairBits> pairs = pairs_at(front, i);
+            if (!fits_budget(state.study(), pairs, budget)) continue;
+            least = front.cost(i);
+            best  = pairs;
+        }
+    }
+    if (!best.empty()) KVT_CHECK_OK(state.evaluate({best}));
     return ok_status();
 }
 
@@ -178,9 +226,10 @@ Status allocate(StudyState & state, const Budget & budget) {
     const Knapsack                  front(items);
     const uint64_t                  most = uniform_bytes(items, 4), least = front.bytes(0);
     // What was asked for comes first: the time may end.
-    if (budget.limits_size()) KVT_CHECK_OK(score_size(state, front, budget));
-    if (budget.max_kld || !budget.limits_size())
-        KVT_CHECK_OK(score_crossing(state, front, budget.max_kld.value_or(kNearlyLossless * state.study().floor)));
+    if (budget.speed) KVT_CHECK_OK(score_speed(state, items, budget));
+    if (budget.limits_size() && !budget.speed) KVT_CHECK_OK(score_size(state, front, budget));
+    if (!budget.speed && (budget.max_kld || !budget.limits_size()))
+        KVT_CHECK_OK(score_crossing(state, front, budget.max_kld.value_or(nearly_lossless(state.study()))));
     std::vector<WantedPlan> spread;
     for (int i = 1; i <= kSpread; ++i) {
         const uint64_t bytes = least + (most - least) * static_cast<uint64_t>(i) / kSpread;
@@ -191,6 +240,27 @@ Status allocate(StudyState & state, const Budget & budget) {
 }
 
 }  // namespace
+
+std::vector<PairBits> allocated_like(const Study & study, const std::vector<PairBits> & pairs) {
+    class Nothing final : public Objective {
+    public:
+        Result<ObjectiveScore> score(const PrecisionPlan &) override { return Error{"not scored again"}; }
+    } nothing;
+    const SaveStudy save = [](const Study &) { return ok_status(); };
+    StudyState      state(study, nothing, save, no_progress());
+    if (!measure_increments(state).ok()) return {};
+    const std::vector<KnapsackItem> items = items_of(state.study());
+    uint64_t                        bytes = 0;
+    for (size_t l = 0; l < pairs.size(); ++l) {
+        const auto of = [](const KnapsackItem & item, int bits) {
+            const auto at = std::find(kCodeWidths.begin(), kCodeWidths.end(), bits);
+            return at == kCodeWidths.end() ? item.bytes.back() : item.bytes[static_cast<size_t>(at - kCodeWidths.begin())];
+        };
+        bytes += of(items[l], pairs[l].k) + of(items[l + pairs.size()], pairs[l].v);
+    }
+    const Knapsack front(items);
+    return pairs_at(front, point_within(front, bytes));
+}
 
 int max_allocation_evaluations(const ModelInfo & model) {
     return static_cast<int>(std::size(kUniform)) + 2 * model.n_layer + kSpread + kBisections + 1;

@@ -32,4 +32,8 @@ int max_allocation_evaluations(const ModelInfo & model);
 Result<Study> run_allocation(Study start, Objective & objective, const Budget & budget, const SaveStudy & save,
                              Progress & progress, const TimeUsed & time_used = {});
 
+// The plan of the knapsack that takes no more bytes than `pairs`, from the probes that a finished study holds; empty if it lacks
+// one.
+std::vector<PairBits> allocated_like(const Study & study, const std::vector<PairBits> & pairs);
+
 }  // namespace kvt

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "kvt/tuner/attention_costs.h"
 #include "kvt/tuner/records.h"
 
 namespace kvt {
@@ -20,29 +21,46 @@ struct MemoryBudget {
     uint64_t n_streams = 1;
 };
 
-struct Budget {
-    std::optional<double>       max_bits;  // effective bits at the study's at_tokens
-    std::optional<double>       max_kld;
-    std::optional<MemoryBudget> memory{};
+// How fast attention of a generated token has to be.
+struct SpeedBudget {
+    double         factor = 1;  // times that of the f16 cache
+    AttentionCosts costs;
 
-    bool limits_size() const { return max_bits || memory; }
+    double seconds(size_t n_layers) const { return static_cast<double>(n_layers) * costs.f16 / factor; }
+    double factor_of(const std::vector<PairBits> & pairs) const {
+        return static_cast<double>(pairs.size()) * costs.f16 / attention_seconds(costs, pairs);
+    }
 };
 
-// Whether a plan of so many effective bits keeps within the budget's limits of size.
-bool fits_size(const Study & study, const std::vector<PairBits> & pairs, double effective_bits, const Budget & budget);
+struct Budget {
+    std::optional<double>       max_bits;  // effective bits at the study's at_tokens
+    std::optional<double>       max_kld;   // or another loss, as the study's objective is
+    std::optional<MemoryBudget> memory{};
+    std::optional<SpeedBudget>  speed{};
 
-// Errors: even 2 bits everywhere are too large for the budget's limits of size; the message says what they take.
+    bool limits_size() const { return max_bits || memory; }
+    bool limits_plans() const { return limits_size() || speed; }
+};
+
+// Whether a plan of so many effective bits keeps within the budget's limits of size and time.
+bool fits(const Study & study, const std::vector<PairBits> & pairs, double effective_bits, const Budget & budget);
+
+// Errors: even 2 bits everywhere are too large for the budget's limits of size, or no formats are fast enough; the message says
+// what the smallest or fastest take.
 Status check_feasible(const ModelInfo & model, Mode mode, const Budget & budget);
 
-// "Nearly lossless" without a budget: KLD at most this many times the noise floor.
-inline constexpr double kNearlyLossless = 3.0;
+// "Nearly lossless" without a budget: KLD at most this many times the noise floor, or on a task a loss of at most a point, or
+// 0.01 nats a token.
+inline constexpr double kNearlyLossless = 3.0, kSmallLoss = 0.01;
+double                  nearly_lossless(const Study & study);
 
 // The paper's rule: the plan of the lowest KLD among those of at most so many payload bits; ties to fewer bits. Errors: none has.
 Result<Choice> choose_within_payload(const Study & study, double payload_bits);
 
-// With a limit of size: the lowest KLD within it. With max_kld: the fewest bits within it. With both: the fewest bits that meet
-// both. With neither: the fewest bits whose KLD is within kNearlyLossless times the floor, else the lowest KLD. Errors: nothing
-// meets the budget; the message says what the study can offer.
+// With a limit of size or time: the lowest KLD within it. With max_kld: the fewest bits within it. With both: the fewest bits
+// that meet both. With a limit of time the choice is among all plans that meet it, not only among those of the front. With
+// neither: the fewest bits that are nearly lossless, else the lowest KLD. Errors: nothing meets the budget; the message says what
+// the study can offer.
 Result<Choice> choose_plan(const Study & study, const Budget & budget);
 
 }  // namespace kvt

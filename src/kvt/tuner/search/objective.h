@@ -13,11 +13,11 @@ namespace kvt {
 // --- Interface ---
 
 struct ObjectiveScore {
-    double              kld    = 0;               // nats, mean over scored tokens; lower is better
+    double              kld    = 0;               // or another loss against f16 (Study::objective); lower is better
     double              ci_low = 0, ci_high = 0;  // 95 %, NaN if unknown
-    std::vector<double> clipped{};                // by chunk of text, with single tokens kept from dominating; may be empty
-    double              seconds = 0;              // it took; 0: unknown
-    std::string         worker{};                 // "host:process" that scored; empty: unknown
+    std::vector<double> clipped{};    // by chunk of text, with single tokens kept from dominating, or by item; may be empty
+    double              seconds = 0;  // it took; 0: unknown
+    std::string         worker{};     // "host:process" that scored; empty: unknown
 };
 
 class Objective {
