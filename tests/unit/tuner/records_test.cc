@@ -80,6 +80,7 @@ struct Kind {
 
 AttentionCosts costs() {
     AttentionCosts c;
+    c.mode      = Mode::kivi;
     c.isa       = "avx2";
     c.n_q_heads = 4, c.n_kv_heads = 2, c.head_dim_k = c.head_dim_v = 64, c.n_threads = 3, c.n_cells = 8192;
     c.k         = {1e-4, 1.25e-4, 1.5e-4, 2e-4, 2.25e-4, 3e-4};
@@ -89,8 +90,8 @@ AttentionCosts costs() {
     return c;
 }
 
-template <class Parse>
-std::function<Result<std::string>(const std::string &)> rewriter(Parse parse) {
+template <class Record>
+std::function<Result<std::string>(const std::string &)> rewriter(Result<Record> (*parse)(std::string_view)) {
     return [parse](const std::string & text) -> Result<std::string> {
         auto record = parse(text);
         if (!record.ok()) return record.error();
