@@ -29,7 +29,7 @@ inline std::string data_home() { return ::testing::TempDir() + "kvt_program_test
 // `arguments` is shell text after the program's name; `before` stands in front of it (variables).
 inline Outcome kvtuner(const std::string & arguments, const std::string & before = "") {
     const std::string errors  = ::testing::TempDir() + "kvt_program_test_" + std::to_string(::getpid()) + ".err";
-    const std::string command = "unset KVT_PLAN KVT_FORCE_ISA GGML_BACKEND_PATH; XDG_DATA_HOME='" + data_home() +
+    const std::string command = "unset KVT_PLAN KVT_FORCE_ISA KVT_PRESETS GGML_BACKEND_PATH; XDG_DATA_HOME='" + data_home() +
                                 "' KVT_PLUGIN='" KVT_TEST_PLUGIN "' " + before + " '" KVT_TEST_PROGRAM "' " + arguments + " 2>'" +
                                 errors + "'";
     Outcome     run;

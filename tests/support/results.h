@@ -71,6 +71,17 @@ inline Results example_results() {
     return r;
 }
 
+// Stock f16 and the plan at two depths, of example_model().
+inline BenchRecord example_bench() {
+    const Speed f16{100, 98, 103, 1}, plan{150, 149, 151, 1.5}, plan_deep{140, 139.5, 141, 1.75};
+    BenchRecord b{"example-4L", example_model().file_sha256, "Some Processor", 2, 3, 512, 32, {}};
+    b.rows = {{"f16 (stock)", 0, f16, f16, 4321},
+              {"tuned/plan.json", 0, plan, plan, 1234},
+              {"f16 (stock)", 4096, f16, f16, 4321},
+              {"tuned/plan.json", 4096, plan_deep, plan_deep, 1234}};
+    return b;
+}
+
 // Method "nsga2" with its profile, candidates and groups.
 inline Results paper_results() {
     Results r                = example_results();

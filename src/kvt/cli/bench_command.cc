@@ -3,10 +3,13 @@
 
 #include <fmt/format.h>
 
+#include "kvt/base/file_io.h"
+#include "kvt/base/json_text.h"
 #include "kvt/base/stopwatch.h"
 #include "kvt/cli/bench_run.h"
 #include "kvt/cli/commands.h"
 #include "kvt/cli/console.h"
+#include "kvt/cli/machine.h"
 #include "kvt/cli/plan_argument.h"
 #include "kvt/cli/table.h"
 #include "kvt/cli/terminal_progress.h"
@@ -20,17 +23,13 @@ constexpr int kMaxDepth   = 1 << 20;
 constexpr int kMaxThreads = 1024;
 
 struct Options {
-    std::string   model;
+    std::string   model, output;
     PlanArguments plans;
     BenchOptions  bench;
     bool          json = false;
 };
 
 std::string speed_text(const Speed & s) { return fmt::format("{:.2f} ({:.2f}-{:.2f})", s.median, s.min, s.max); }
-
-nlohmann::ordered_json speed_json(const Speed & s) {
-    return {{"unit", "tokens/s"}, {"median", s.median}, {"min", s.min}, {"max", s.max}, {"ratio_to_f16", s.ratio}};
-}
 
 void print_table(const Options & o, const ModelInfo & model, const std::vector<BenchRow> & rows) {
     fmt::print(
@@ -52,24 +51,17 @@ void print_table(const Options & o, const ModelInfo & model, const std::vector<B
     fmt::print("{}", table.text());
 }
 
-nlohmann::ordered_json rows_json(const Options & o, const ModelInfo & model, const std::vector<BenchRow> & rows) {
-    nlohmann::ordered_json out{{"schema", "kvtuner.bench"},
-                               {"schema_version", 1},
-                               {"model", model.name},
-                               {"file_sha256", model.file_sha256},
-                               {"threads", o.bench.n_threads},
-                               {"repetitions", o.bench.repetitions},
-                               {"prefill_tokens", kBenchPrefillTokens},
-                               {"generate_tokens", kBenchGenerateTokens}};
-    out["rows"] = nlohmann::ordered_json::array();
-    for (const BenchRow & row : rows) {
-        out["rows"].push_back({{"plan", row.label},
-                               {"depth", row.depth},
-                               {"kv_bytes", row.kv_bytes},
-                               {"prefill", speed_json(row.prefill)},
-                               {"generation", speed_json(row.generation)}});
-    }
-    return out;
+BenchRecord record_of(const Options & o, const ModelInfo & model, std::vector<BenchRow> rows) {
+    BenchRecord record;
+    record.model           = model.name;
+    record.file_sha256     = model.file_sha256;
+    record.processor       = find_processor().name;
+    record.n_threads       = o.bench.n_threads;
+    record.repetitions     = o.bench.repetitions;
+    record.prefill_tokens  = kBenchPrefillTokens;
+    record.generate_tokens = kBenchGenerateTokens;
+    record.rows            = std::move(rows);
+    return record;
 }
 
 Result<int> bench(const Options & o) {
@@ -83,11 +75,13 @@ Result<int> bench(const Options & o) {
     for (NamedPlan & p : plans) subjects.push_back({std::move(p.name), std::move(p.plan)});
     KVT_TRY(const auto runner, open_model(o.model, engine));
     TerminalProgress progress;
-    KVT_TRY(const auto rows, run_bench(*runner, subjects, o.bench, progress, seconds_now));
+    KVT_TRY(auto rows, run_bench(*runner, subjects, o.bench, progress, seconds_now));
+    const BenchRecord record = record_of(o, info, std::move(rows));
+    if (!o.output.empty()) KVT_CHECK_OK(write_file_atomic(o.output, json_text(bench_json(record), 2, JsonChars::ascii) + "\n"));
     if (o.json) {
-        print_json(rows_json(o, info, rows));
+        print_json(bench_json(record));
     } else {
-        print_table(o, info, rows);
+        print_table(o, info, record.rows);
     }
     return 0;
 }
@@ -109,6 +103,7 @@ void add_bench(Commands & commands) {
         ->check(CLI::Range(0, kMaxThreads))
         ->capture_default_str();
     app->add_option("--reps", o->bench.repetitions, "Timed repetitions")->check(CLI::Range(1, 1000))->capture_default_str();
+    app->add_option("-o,--output", o->output, "JSON file to write; as bench.json in the folder of tune, kvtuner report shows it");
     app->add_flag("--force", o->plans.force, "Accept plans made for another file of the same shape");
     app->add_flag("--json", o->json, "Print JSON");
     app->footer(
@@ -118,6 +113,7 @@ generated one by one, then 512 are prefilled. Only ratios mean something across 
 Examples:
   kvtuner bench -m model.gguf --plan kivi:K8V4 --plan tuned/plan.json
   kvtuner bench -m model.gguf --plan kivi:KV4 --depth 0,4096 --reps 5 --json
+  kvtuner bench -m model.gguf --plan tuned/plan.json --depth 0,1024,4096 -o tuned/bench.json
 )");
     app->callback([&commands, o] { commands.action = [o] { return bench(*o); }; });
 }

@@ -1,7 +1,6 @@
 // Speed of plans beside stock f16: all of them in turn within every repetition, so that a noisy machine hurts all alike.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -10,6 +9,7 @@
 #include "kvt/base/progress.h"
 #include "kvt/base/result.h"
 #include "kvt/engine/model_runner.h"
+#include "kvt/report/bench_record.h"
 
 namespace kvt::cli {
 
@@ -26,19 +26,6 @@ struct BenchSubject {
 struct BenchOptions {
     std::vector<int> depths{0};  // tokens in the cache before the clock starts
     int              n_threads = 0, repetitions = 3;
-};
-
-// Tokens per second over the repetitions (higher is better); `ratio` is the median over repetitions of this subject's
-// speed divided by that of the first subject in the same repetition.
-struct Speed {
-    double median = 0, min = 0, max = 0, ratio = 0;
-};
-
-struct BenchRow {
-    std::string label;
-    int         depth = 0;
-    Speed       prefill, generation;
-    uint64_t    kv_bytes = 0;
 };
 
 // Rows by depth, then by subject. At each depth: fill the cache (not timed), generate 32 tokens one by one at that depth,

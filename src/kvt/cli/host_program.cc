@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -19,6 +20,7 @@
 #include "kvt/engine/llama/open_model.h"
 #include "kvt/engine/llama/plugin.h"
 #include "kvt/plugin_api/llama_versions.h"
+#include "kvt/recipes/presets.h"
 
 namespace kvt::cli {
 
@@ -115,6 +117,22 @@ Result<ChosenPlan> given_plan(const std::string & text, Force force, const Model
     return chosen;
 }
 
+// Out of the user's copy of the published presets, if there is one. They carry no measurement for this file. Empty: none.
+Result<std::optional<ChosenPlan>> preset_plan(const ModelInfo & model) {
+    const char * copy = std::getenv("KVT_PRESETS");
+    if (copy == nullptr || *copy == '\0') return std::optional<ChosenPlan>{};
+    KVT_TRY(const auto presets, recipes::read_presets(copy));
+    const recipes::Preset * preset = recipes::preset_for(presets, model);
+    if (preset == nullptr) return std::optional<ChosenPlan>{};
+    KVT_TRY(recipes::Imported imported, recipes::import_preset(presets, preset->name, {.model = model}));
+    ChosenPlan chosen;
+    chosen.value = write_plan(imported.plan);  // the plugin takes a plan's text as well as its path
+    chosen.line  = fmt::format("the preset {}, published for this model ({}); kvtuner tune measures one for this file",
+                               preset->name, size_text(imported.plan));
+    chosen.plan  = std::move(imported.plan);
+    return std::optional(std::move(chosen));
+}
+
 Result<ChosenPlan> found_plan(const ModelInfo & model) {
     ChosenPlan chosen;
     const auto library = read_library(model);
@@ -125,6 +143,8 @@ Result<ChosenPlan> found_plan(const ModelInfo & model) {
         chosen.line                = fmt::format("{}, tuned for this model ({})", newest.path, size_text(newest.plan));
         return chosen;
     }
+    KVT_TRY(std::optional<ChosenPlan> published, preset_plan(model));
+    if (published) return *std::move(published);
     const std::string form = default_plan(model);
     KVT_TRY(chosen.plan, load_plan_argument(form, model, Force::no));
     chosen.value = short_form_value(form, chosen.plan);

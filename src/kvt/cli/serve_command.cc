@@ -33,9 +33,9 @@ void add(Commands & commands, HostRole role, const char * name, const char * wha
     o->request.role = role;
     CLI::App * app  = commands.app.add_subcommand(name, what);
     app->add_option("-m,--model", o->request.model, "GGUF model")->required();
-    app->add_option(
-        "--plan", o->request.plan,
-        "Plan file or short form; default: the newest plan of this model in the plan library, else 8 bits without calibration");
+    app->add_option("--plan", o->request.plan,
+                    "Plan file or short form; default: the newest plan of this model in the plan library, else its preset in "
+                    "KVT_PRESETS, else 8 bits without calibration");
     if (role == HostRole::server) {
         app->add_option("--draft-plan", o->request.draft_plan,
                         "The same for the draft model that a flag behind -- names (--spec-draft-model FILE)");

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 #include <filesystem>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -126,6 +127,18 @@ Result<std::vector<Preset>> read_presets(const std::string & path) {
             return Error{fmt::format("presets \"{}\": \"{}\" is in it twice", path, (*presets)[i].name)};
     }
     return presets;
+}
+
+const Preset * preset_for(const std::vector<Preset> & presets, const ModelInfo & model) {
+    const std::string name = bare(model.name);
+    const auto rank = [](const Preset & p) { return std::tuple(bare(p.model).size(), p.mode == Mode::kivi, p.payload_bits()); };
+    const Preset * best = nullptr;
+    for (const Preset & preset : presets) {
+        const bool same =
+            preset.pairs.size() == static_cast<size_t>(model.n_layer) && name.find(bare(preset.model)) != std::string::npos;
+        if (same && (best == nullptr || rank(preset) > rank(*best))) best = &preset;
+    }
+    return best;
 }
 
 Result<Imported> import_preset(const std::vector<Preset> & presets, std::string_view name, const ImportOptions & options) {

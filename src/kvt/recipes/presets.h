@@ -31,4 +31,8 @@ Result<std::vector<Preset>> read_presets(const std::string & path);
 // Errors: an unknown name (with the nearest known ones); the model has another number of layers; a mode other than the published.
 Result<Imported> import_preset(const std::vector<Preset> & presets, std::string_view name, const ImportOptions & options);
 
+// The preset that was published for a model of this name and number of layers: the most specific name, then mode kivi, then most
+// bits; null if there is none. Names are compared by their letters and digits.
+const Preset * preset_for(const std::vector<Preset> & presets, const ModelInfo & model);
+
 }  // namespace kvt::recipes

@@ -92,6 +92,25 @@ std::string attention_csv(const SensitivityTable & table) {
     return text;
 }
 
+std::string bench_csv(const BenchRecord & bench) {
+    std::string text =
+        "depth,plan,kv_bytes,prefill,prefill_min,prefill_max,prefill_ratio,generation,generation_min,generation_max,"
+        "generation_ratio\r\n";
+    for (const BenchRow & r : bench.rows) {
+        row(text, r.depth, r.label, r.kv_bytes, r.prefill.median, r.prefill.min, r.prefill.max, r.prefill.ratio,
+            r.generation.median, r.generation.min, r.generation.max, r.generation.ratio);
+    }
+    return text;
+}
+
+std::string positions_csv(const KldRecordView & record) {
+    std::string text = "chunk_tokens,plan,first,last,kld,same_top\r\n";
+    for (const KldOfLength & length : record.lengths)
+        for (const PlanByPosition & plan : length.plans)
+            for (const PositionBin & b : plan.bins) row(text, length.n_ctx, plan.name, b.first, b.last, b.kld, b.same_top);
+    return text;
+}
+
 }  // namespace
 
 std::vector<NamedText> csv_files(const Results & results) {
@@ -103,6 +122,8 @@ std::vector<NamedText> csv_files(const Results & results) {
     if (results.sensitivity) files.push_back({"sensitivity.csv", sensitivity_csv(*results.sensitivity)});
     if (results.sensitivity && !results.sensitivity->layers.front().patterns.empty())
         files.push_back({"attention.csv", attention_csv(*results.sensitivity)});
+    if (results.bench) files.push_back({"bench.csv", bench_csv(*results.bench)});
+    if (results.positions) files.push_back({"positions.csv", positions_csv(*results.positions)});
     return files;
 }
 

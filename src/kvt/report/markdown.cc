@@ -135,6 +135,21 @@ std::string memory(const PrecisionPlan & plan) {
     return text + "\n";
 }
 
+std::string speed(const BenchRecord & bench) {
+    std::string text = fmt::format(
+        "## Speed\n\nTokens per second, median of {} interleaved repetitions (slowest to fastest), and ratio to stock f16; {} "
+        "threads, {}.\n\n| tokens in the cache | cache | prefill of {} | to f16 | generation of {} | to f16 |\n"
+        "|---:|---|---|---:|---|---:|\n",
+        bench.repetitions, bench.n_threads == 0 ? "all" : fmt::format("{}", bench.n_threads), plain(bench.processor),
+        bench.prefill_tokens, bench.generate_tokens);
+    const auto speed_cell = [](const Speed & s) { return fmt::format("{:.1f} ({:.1f} to {:.1f})", s.median, s.min, s.max); };
+    for (const BenchRow & r : bench.rows) {
+        text += row({fmt::format("{}", r.depth), plain(r.label), speed_cell(r.prefill), fmt::format("{:.2f}", r.prefill.ratio),
+                     speed_cell(r.generation), fmt::format("{:.2f}", r.generation.ratio)});
+    }
+    return text + "\n";
+}
+
 std::string provenance(const Results & results, const std::string & tool_version) {
     const Study & study = results.study;
     const auto    line  = [](const char * what, const std::string & value) { return fmt::format("* {}: {}\n", what, value); };
@@ -164,6 +179,7 @@ std::string markdown_report(const Results & results, const std::string & tool_ve
     text += plan_by_layer(results) + frontier(results) + sensitivity(results);
     if (results.held_out) text += held_out(*results.held_out);
     if (results.plan) text += memory(*results.plan);
+    if (results.bench) text += speed(*results.bench);
     return text + provenance(results, tool_version);
 }
 

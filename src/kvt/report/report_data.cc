@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "kvt/base/json_text.h"
+#include "kvt/base/shell.h"
 
 namespace kvt {
 
@@ -33,6 +34,29 @@ Json formats_json(const PrecisionPlan & plan) {
                           {"sliding", layer.attn == Attention::sliding}});
     }
     return layers;
+}
+
+// Names of plans as they were given; tuned/plan.json stands for the plan of this folder.
+std::string bench_command(const BenchRecord & bench) {
+    std::vector<int>         depths;
+    std::vector<std::string> plans;
+    for (const BenchRow & row : bench.rows) {
+        if (depths.empty() || depths.back() != row.depth) depths.push_back(row.depth);
+        if (depths.size() == 1 && &row != &bench.rows.front()) plans.push_back("--plan " + shell_quoted(clean_text(row.label)));
+    }
+    return fmt::format("kvtuner bench -m model.gguf {} --depth {} --reps {} -o tuned/bench.json", fmt::join(plans, " "),
+                       fmt::join(depths, ","), bench.repetitions);
+}
+
+std::string kld_command(const KldRecordView & record) {
+    std::vector<int>         lengths;
+    std::vector<std::string> plans;
+    for (const KldOfLength & length : record.lengths) lengths.push_back(length.n_ctx);
+    for (const PlanByPosition & plan : record.lengths.front().plans)
+        plans.push_back("--plan " + shell_quoted(clean_text(plan.name)));
+    return fmt::format("kvtuner eval kld -m model.gguf {} -c {} --chunks {}{} -o tuned/eval_kld.json", fmt::join(plans, " "),
+                       fmt::join(lengths, ","), record.lengths.front().n_chunks,
+                       record.lengths.front().mode == "decode" ? " --decode" : "");
 }
 
 Json sensitivity_json(const SensitivityTable & table) {
@@ -86,6 +110,8 @@ std::vector<std::string> commands_to_repeat(const Results & results) {
             commands.push_back(fmt::format("kvtuner eval kld -m model.gguf --plan tuned/plan.json -c {} --chunks {}",
                                            results.held_out->chunk_tokens, results.held_out->n_chunks));
         }
+        if (results.positions) commands.push_back(kld_command(*results.positions));
+        if (results.bench) commands.push_back(bench_command(*results.bench));
         commands.emplace_back(
             "GGML_BACKEND_PATH=libggml-kvtuner.so KVT_PLAN=tuned/plan.json llama-server -m model.gguf --device KVT0 -c 8192");
     }
@@ -115,6 +141,8 @@ Json report_json(const Results & results, const std::string & tool_version) {
     j["formats"]           = results.plan ? formats_json(*results.plan) : Json();
     j["plan_tool_version"] = results.plan ? Json(results.plan->provenance.tool_version) : Json();
     j["memory"]            = results.plan ? memory_json(*results.plan) : Json::array();
+    j["bench"]             = results.bench ? bench_json(*results.bench) : Json();
+    j["positions"]         = results.positions ? kld_view_json(*results.positions) : Json();
     j["commands"]          = commands_to_repeat(results);
     return j;
 }

@@ -16,11 +16,15 @@ Status read_optional(const std::string & path, Result<Record> (*parse)(std::stri
     return ok_status();
 }
 
+Error other_model(const Study & study, const std::string & path, const std::string & name, const std::string & sha256) {
+    return Error{fmt::format("{} is of the model \"{}\" ({:.12}), the study of \"{}\" ({:.12}): the folder mixes two runs", path,
+                             name, sha256, study.model.name, study.model.file_sha256)};
+}
+
 template <class Record>
 Status check_model(const Study & study, const std::optional<Record> & record, const std::string & path) {
     if (!record || record->model == study.model) return ok_status();
-    return Error{fmt::format("{} is of the model \"{}\" ({:.12}), the study of \"{}\" ({:.12}): the folder mixes two runs", path,
-                             record->model.name, record->model.file_sha256, study.model.name, study.model.file_sha256)};
+    return other_model(study, path, record->model.name, record->model.file_sha256);
 }
 
 }  // namespace
@@ -44,10 +48,16 @@ Result<Results> read_results(const std::string & folder) {
     KVT_CHECK_OK(read_optional(at("plan.json"), parse_plan, results.plan));
     KVT_CHECK_OK(read_optional(at("sensitivity.json"), parse_sensitivity, results.sensitivity));
     KVT_CHECK_OK(read_optional(at("candidates.json"), parse_candidates, results.candidates));
+    KVT_CHECK_OK(read_optional(at("bench.json"), parse_bench, results.bench));
+    KVT_CHECK_OK(read_optional(at("eval_kld.json"), parse_kld_view, results.positions));
     KVT_CHECK_OK(check_model(results.study, results.held_out, at("held_out.json")));
     KVT_CHECK_OK(check_model(results.study, results.plan, at("plan.json")));
     KVT_CHECK_OK(check_model(results.study, results.sensitivity, at("sensitivity.json")));
     KVT_CHECK_OK(check_model(results.study, results.candidates, at("candidates.json")));
+    if (results.bench && results.bench->file_sha256 != results.study.model.file_sha256)
+        return other_model(results.study, at("bench.json"), results.bench->model, results.bench->file_sha256);
+    if (results.positions && results.positions->file_sha256 != results.study.model.file_sha256)
+        return other_model(results.study, at("eval_kld.json"), results.positions->model, results.positions->file_sha256);
 
     const std::vector<PairBits> pairs = chosen_pairs(results);
     if (results.held_out && !results.held_out->plans.empty() && results.held_out->plans.front().pairs != pairs) {

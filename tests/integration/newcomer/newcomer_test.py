@@ -28,7 +28,7 @@ CORPUS = TINY.parent / "selfgen-corpus.txt"
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 QUICK_TUNE = ["--text", CORPUS, "--check-text", CORPUS, "--calibration-text", CORPUS, "-c", "64", "--chunks", "8", "--check-chunks", "8",
               "--calibration-tokens", "1024", "--positions", "2048", "-t", "2"]
-PICTURES = {"frontier.png": ["frontier"], "sensitivity.png": ["plan", "sensitivity"]}  # sections of the page
+PICTURES = {"frontier.png": ["frontier"], "sensitivity.png": ["plan", "sensitivity"], "speed.png": ["speed"]}  # sections of the page
 MAX_PICTURE = 200 << 10  # bytes
 # Leaves only the sections named in the page's fragment, and says how high they are.
 ONLY_SECTIONS = """<script>
@@ -73,6 +73,13 @@ class Newcomer:
         assert "effective bits   # chosen  * front" in said, said  # the frontier in the terminal
         listed = json.loads(self.run("kvtuner", "plan", "list", "--json"))["plans"]
         assert len(listed) == 1, listed
+        kld = ["--text", CORPUS, "-c", "64"] if self.options.model == TINY else ["-c", "512,2048"]
+        self.run("kvtuner", "eval", "kld", "-m", "model.gguf", "--plan", "tuned/plan.json", "--plan", "kivi:KV4", "--chunks", "8", *kld,
+                 "-o", "tuned/eval_kld.json")
+        depths = "0,1024" if self.options.model == TINY else "0,1024,4096"
+        plans = ["--plan", "tuned/plan.json"] + ([] if self.options.model == TINY else ["--plan", "per-token:KV8"])
+        self.run("kvtuner", "bench", "-m", "model.gguf", *plans, "--depth", depths, "--reps", "1" if self.options.model == TINY else "5",
+                 "-o", "tuned/bench.json")
 
     def report(self):
         say("report")
@@ -84,7 +91,7 @@ class Newcomer:
             return
         dom, console = self.browse("--dump-dom", page.as_uri())
         assert console == [], console
-        for part in ("frontier", "plan", "sensitivity", "held-out", "memory", "commands"):
+        for part in ("frontier", "plan", "sensitivity", "held-out", "memory", "speed", "positions", "commands"):
             assert f'<section id="{part}"' in dom, part
         self.picture(page.as_uri(), self.folder / "page.png", 1200, 900)
         for name, sections in PICTURES.items():

@@ -96,6 +96,13 @@ class Report(unittest.TestCase):
         for method, options in METHODS.items():
             done = kvtuner("tune", "-o", cls.root / method, *TUNE, *options)
             assert done.returncode == 0, done.stderr
+        plan = cls.root / "knapsack" / "plan.json"
+        done = kvtuner("bench", "-m", MODEL, "--plan", plan, "--plan", "kivi:KV4", "--depth", "0,256", "--reps", "2", "-t", "2", "-o", plan.parent / "bench.json")
+        assert done.returncode == 0, done.stderr
+
+        done = kvtuner("eval", "kld", "-m", MODEL, "--text", CORPUS, "--plan", plan, "--plan", "kivi:KV4", "-c", "64,128", "--chunks", "8", "-o",
+                       plan.parent / "eval_kld.json")
+        assert done.returncode == 0, done.stderr
 
     def record(self, method, name):
         if name == "study":
@@ -185,6 +192,35 @@ class Report(unittest.TestCase):
                     self.assertEqual((own, f16), (shown["bytes"], shown["bytes_f16"]))
                     self.assertEqual((q8_0 / f16, q4_0 / f16), (8.5 / 16, 4.5 / 16))
 
+    def test_speeds_are_the_record(self):
+        dom, bench = self.page("knapsack"), self.record("knapsack", "bench.json")
+        rows = rows_of(dom.id("speed-table").tags("table")[0])
+        self.assertEqual(len(rows), 6)
+        for row, measured in zip(rows, bench["rows"], strict=True):
+            self.assertEqual((row[0].attributes["data-value"], row[1].text()), (str(measured["depth"]), measured["plan"]))
+            self.assertEqual(int(row[2].attributes["data-value"]), measured["kv_bytes"])
+            speeds = [measured[kind][name] for kind in ("generation", "prefill") for name in ("median", "min", "max", "ratio_to_f16")]
+            for cell, value in zip(row[3:], speeds, strict=True):
+                self.assert_shown(cell, value)
+        marks = list(dom.id("speed").all(lambda node: "mark" in node.attributes.get("class", "").split()))
+        self.assertEqual(len(marks), len(rows))
+        self.assertIn(f"--plan {self.root / 'knapsack' / 'plan.json'} --plan kivi:KV4 --depth 0,256 --reps 2", dom.id("commands").text())
+        with self.assertRaises(StopIteration):
+            self.page("paper").id("speed")  # no bench was run there
+
+    def test_errors_by_position_are_the_record(self):
+        dom, lengths = self.page("knapsack"), self.record("knapsack", "eval_kld.json")
+        rows = rows_of(dom.id("positions-table").tags("table")[0])
+        wanted = [(length["settings"]["n_ctx"], plan["name"], part) for length in lengths for plan in length["plans"] for part in plan["by_position"]]
+        self.assertEqual(len(rows), len(wanted))
+        for row, (n_ctx, name, part) in zip(rows, wanted, strict=True):
+            self.assertEqual((row[0].attributes["data-value"], row[1].text()), (str(n_ctx), name))
+            self.assertEqual((row[2].attributes["data-value"], row[3].attributes["data-value"]), (str(part["first"]), str(part["last"])))
+            self.assert_shown(row[4], part["kld"])
+            self.assert_shown(row[5], part["same_top_1"], 100)
+        marks = list(dom.id("positions").all(lambda node: "mark" in node.attributes.get("class", "").split()))
+        self.assertEqual(len(marks), 2 * len(lengths[0]["plans"][0]["by_position"]))
+
     def test_switches_sorting_and_keys(self):
         """What a reader does, done by a script at the end of the page: payload bits, held-out text, sort by KLD, End, theme."""
         self.page("knapsack")
@@ -254,7 +290,7 @@ class Report(unittest.TestCase):
     def test_markdown_and_csv(self):
         out = self.root / "out"
         said = self.report(self.root / "knapsack", "-o", self.root / "other.html", "--markdown", self.root / "r.md", "--csv", out)
-        self.assertEqual(sorted(path.name for path in out.iterdir()), ["evaluations.csv", "held_out.csv", "increments.csv", "memory.csv", "plan.csv"])
+        self.assertEqual(sorted(path.name for path in out.iterdir()), ["bench.csv", "evaluations.csv", "held_out.csv", "increments.csv", "memory.csv", "plan.csv", "positions.csv"])
         self.assertIn(f"wrote {out / 'plan.csv'}", said)
         self.assertTrue((self.root / "other.html").is_file())
         self.assertIn("## Frontier", (self.root / "r.md").read_text())

@@ -75,6 +75,16 @@ TEST_F(HostProgram, WithoutAPlanTheLibrarysElseTheDefault) {
     EXPECT_THAT(none.err,
                 HasSubstr("per-token:KV8, the default without calibration (8.5 bits); kvtuner tune finds a smaller one"));
 
+    const fs::path presets = folder_ / "presets";
+    fs::create_directories(presets);
+    std::string recipe;
+    for (int i = 0; i < 5; ++i) recipe += std::to_string(i) + ": {nbits_key: 8, nbits_value: 4}\n";
+    ASSERT_TRUE(write_file_atomic(presets / "stories260K_kivi_KVTuner6_0.yaml", recipe).ok());
+    const std::string copy      = "KVT_PRESETS='" + presets.string() + "'";
+    const Outcome     published = kvtuner(arguments, copy);
+    EXPECT_THAT(published.out, HasSubstr("\"method\": \"preset:stories260K_kivi_KVTuner6_0\""));
+    EXPECT_THAT(published.err, HasSubstr("plan: the preset stories260K_kivi_KVTuner6_0, published for this model ("));
+
     const std::string path = folder_ / "plan.json";
     ASSERT_EQ(kvtuner("plan make kivi:K4V2 -m " + kModel + " -o '" + path + "'").exit_code, 0);
     const auto plan = read_plan_file(path);
@@ -82,7 +92,7 @@ TEST_F(HostProgram, WithoutAPlanTheLibrarysElseTheDefault) {
     const fs::path place = fs::path(data_home()) / "kvtuner/plans" / plan->model.file_sha256.substr(0, 16) / "mine.json";
     fs::create_directories(place.parent_path());
     fs::copy_file(path, place);
-    const Outcome found = kvtuner(arguments);
+    const Outcome found = kvtuner(arguments, copy);
     EXPECT_THAT(found.out, HasSubstr("KVT_PLAN=" + place.string() + " "));
     EXPECT_THAT(found.err, HasSubstr("plan: " + place.string() + ", tuned for this model ("));
     EXPECT_THAT(kvtuner("plan list").out, HasSubstr(place.string()));

@@ -189,8 +189,11 @@ TEST(Program, DoctorReportsAndItsExitCodeIsTheVerdict) {
 }
 
 TEST(Program, BenchReportsEveryPlanAtEveryDepth) {
-    const Outcome run = kvtuner("bench -m " + kModel + " --plan kivi:KV4 --plan per-token:KV8 --depth 0,64 --reps 1 -t 1 --json");
+    const std::string file = temporary("bench.json");
+    const Outcome     run  = kvtuner("bench -m " + kModel +
+                                     " --plan kivi:KV4 --plan per-token:KV8 --depth 0,64 --reps 1 -t 1 --json -o '" + file + "'");
     ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_EQ(run.out, *read_file(file));
     const json rows = json::parse(run.out)["rows"];
     ASSERT_EQ(rows.size(), 6u);
     EXPECT_EQ(rows[0]["plan"], "f16 (stock)");

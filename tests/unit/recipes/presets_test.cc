@@ -76,6 +76,24 @@ TEST_F(Presets, BecomePlansOfTheirMode) {
               "there is no preset \"huge\" (kvtuner import --list names all)");
 }
 
+TEST_F(Presets, TheOneForAModelHasItsNameAndLayers) {
+    const auto preset = [](const char * model, Mode mode, int k, int layers) {
+        return Preset{std::string(model) + "_x", model, mode, std::vector<PairBits>(static_cast<size_t>(layers), {k, 4})};
+    };
+    const std::vector<Preset> presets{
+        preset("Qwen2.5-3B", Mode::kivi, 8, 4), preset("Qwen2.5-3B-Instruct", Mode::per_token_asym, 8, 4),
+        preset("Qwen2.5-3B-Instruct", Mode::kivi, 2, 4), preset("Qwen2.5-3B-Instruct", Mode::kivi, 4, 4),
+        preset("Qwen2.5-3B-Instruct", Mode::kivi, 8, 5)};
+    ModelInfo model = model_of(4);
+    EXPECT_EQ(preset_for(presets, model), nullptr);
+    model.name = "Qwen2.5 3B Instruct";
+    EXPECT_EQ(preset_for(presets, model), &presets[3]);
+    model.name = "qwen2.5 3b";
+    EXPECT_EQ(preset_for(presets, model), &presets[0]);
+    model.n_layer = 6;
+    EXPECT_EQ(preset_for(presets, model), nullptr);
+}
+
 TEST_F(Presets, SayWhatIsWrong) {
     const auto error = [&](const std::string & from, const std::string & to) {
         std::string text = kJson;

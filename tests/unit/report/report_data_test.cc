@@ -39,6 +39,15 @@ TEST(Commands, HoldEverySettingOfTheRecords) {
     EXPECT_EQ(commands[4], "kvtuner eval kld -m model.gguf --plan tuned/plan.json -c 512 --chunks 12");
 }
 
+TEST(Commands, RepeatTheBench) {
+    Results r              = example_results();
+    r.bench                = example_bench();
+    r.bench->rows[1].label = "my plan.json";
+    EXPECT_EQ(commands_to_repeat(r)[5],
+              "kvtuner bench -m model.gguf --plan 'my plan.json' --depth 0,4096 --reps 3 -o tuned/bench.json");
+    EXPECT_EQ(report_json(r, "1.2.3").at("bench"), bench_json(*r.bench));
+}
+
 TEST(CleanText, OneLineOfUtf8) {
     EXPECT_EQ(clean_text("plain \xc3\xa9"), "plain \xc3\xa9");
     EXPECT_EQ(clean_text("a\nb\tc"), "a b c");

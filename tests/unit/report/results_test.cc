@@ -27,6 +27,7 @@ protected:
         if (r.plan) put("plan.json", write_plan(*r.plan));
         if (r.sensitivity) put("sensitivity.json", write_record(*r.sensitivity));
         if (r.candidates) put("candidates.json", write_record(*r.candidates));
+        if (r.bench) put("bench.json", bench_json(*r.bench).dump());
     }
     std::string complaint() {
         const auto read = read_results(folder_);
@@ -97,6 +98,16 @@ TEST_F(ReadResults, AnotherModelIsAnError) {
     r.held_out->model.file_sha256 = hash_of('f');
     put(r);
     EXPECT_THAT(complaint(), HasSubstr("held_out.json is of the model \"example-4L\" (ffffffffffff), the study of"));
+}
+
+TEST_F(ReadResults, SpeedsAreOfTheSameModel) {
+    Results r = example_results();
+    r.bench   = example_bench();
+    put(r);
+    EXPECT_EQ(read_results(folder_)->bench->rows.size(), 4u);
+    r.bench->file_sha256 = hash_of('f');
+    put(r);
+    EXPECT_THAT(complaint(), HasSubstr("bench.json is of the model \"example-4L\" (ffffffffffff), the study of"));
 }
 
 TEST_F(ReadResults, APlanThatWasNotCheckedIsAnError) {

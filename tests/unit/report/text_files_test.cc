@@ -47,6 +47,17 @@ TEST(Markdown, SensitivityAndGroupsOfThePaper) {
     EXPECT_THAT(text, HasSubstr("* SHA-256 of the prompts: " + hash_of('5')));
 }
 
+TEST(Markdown, SpeedsOfABench) {
+    Results r = example_results();
+    EXPECT_THAT(markdown_report(r, "1.2.3"), Not(HasSubstr("## Speed")));
+    r.bench                = example_bench();
+    const std::string text = markdown_report(r, "1.2.3");
+    EXPECT_THAT(text,
+                HasSubstr("3 interleaved repetitions (slowest to fastest), and ratio to stock f16; 2 threads, Some Processor."));
+    EXPECT_THAT(text, HasSubstr("| 4096 | tuned/plan.json | 140.0 (139.5 to 141.0) | 1.75 | 140.0 (139.5 to 141.0) | 1.75 |"));
+    EXPECT_THAT(files_of(r)["bench.csv"], HasSubstr("4096,tuned/plan.json,1234,140,139.5,141,1.75,140,139.5,141,1.75\r\n"));
+}
+
 TEST(Markdown, ANameOfMarkupStaysText) {
     Results r              = example_results();
     r.study.model.name     = "a|b <img> *c*\n# d";

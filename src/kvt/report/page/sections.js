@@ -129,5 +129,7 @@ increments_section();
 pairs_section();
 held_out_section();
 memory_section();
+speed_section();
+position_section();
 provenance_section();
 commands_section();
