@@ -85,6 +85,16 @@ class Mpi(unittest.TestCase):
                 self.assert_same(f"{kind}-{n}", f"{kind}-1")
                 self.assertEqual(len(self.workers(f"{kind}-{n}")), n - 1)
 
+    def test_task_as_objective_is_scored_by_workers(self):
+        data = self.folder / "train.jsonl"
+        data.write_text("".join(json.dumps({"question": f"Tom has {i} cats. How many?", "answer": f"He has {i}.\n#### {i}"}) + "\n" for i in range(24)))
+        task = [*ALLOCATION, "--objective", "gsm8k", "--score", "loglik", "--task-items", "2", "--task-shots", "0", "--task-data", data]
+        self.tune(1, "task-1", *task)
+        self.tune(3, "task-3", *task)
+        self.assert_same("task-3", "task-1")
+        self.assertEqual(self.study("task-3")["objective"], "gsm8k loglik")
+        self.assertEqual(len(self.workers("task-3")), 2)
+
     def test_killed_worker_is_replaced_with_recovery(self):
         self.tune(1, "whole", *ALLOCATION)
         code, err = self.killed_in_the_middle("cut", "--enable-recovery")
