@@ -27,7 +27,7 @@ using SizeFn = std::function<uint64_t(int64_t cells)>;
 int64_t largest_cells(const SizeFn & size, uint64_t memory) {
     int64_t fits = 0, too_many = kMaxCells / kCellStep + 1;  // in steps
     while (too_many - fits > 1) {
-        const int64_t middle                               = fits + (too_many - fits) / 2;
+        const int64_t middle                                   = fits + (too_many - fits) / 2;
         (size(middle * kCellStep) <= memory ? fits : too_many) = middle;
     }
     return fits * kCellStep;

@@ -40,7 +40,7 @@ private:
     member * find(const ggml_tensor & tensor);
 
     std::vector<member>                members_;  // in the order in which they were asked for
-    std::shared_ptr<const plan_source> source_;  // once their buffer was made
+    std::shared_ptr<const plan_source> source_;   // once their buffer was made
 };
 
 }  // namespace kvt::plugin

@@ -122,7 +122,8 @@ Result<int64_t> Database::integer(const std::string & sql) const {
 }
 
 Status Database::check() const {
-    const Result<std::string> found = text("PRAGMA quick_check(1)");  // not KVT_TRY: g++ 12 takes the moved text for uninitialized
+    const Result<std::string> found =
+        text("PRAGMA quick_check(1)");  // not KVT_TRY: g++ 12 takes the moved text for uninitialized
     if (!found.ok()) return found.error();
     if (*found == "ok") return ok_status();
     return Error{fmt::format("{}: damaged ({}); remove it, or start over with --fresh", path_, one_line(*found))};

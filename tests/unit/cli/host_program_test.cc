@@ -122,8 +122,9 @@ TEST_F(HostProgram, SaysWhatIsWrong) {
         EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
         return run.err;
     };
-    EXPECT_THAT(errors(kModel + " --bin '" + fake("old", "version: 0.4.9 (build 1)") + "'"),
-                HasSubstr("old is llama.cpp 0.4.9, and the plugin serves llama.cpp 10069, 10335, 0.2.0, 0.4.0, 0.5.0: use one of these"));
+    EXPECT_THAT(
+        errors(kModel + " --bin '" + fake("old", "version: 0.4.9 (build 1)") + "'"),
+        HasSubstr("old is llama.cpp 0.4.9, and the plugin serves llama.cpp 10069, 10335, 0.2.0, 0.4.0, 0.5.0: use one of these"));
     EXPECT_THAT(errors(kModel + " --bin '" + fake("mute", "hello") + "'"), HasSubstr("mute does not say its version"));
     EXPECT_THAT(errors(kModel + " --bin /nowhere"), HasSubstr("/nowhere is neither a folder nor a program"));
     fs::create_directories(folder_ / "empty");
