@@ -4,14 +4,8 @@ import random
 import subprocess
 import sys
 
+import machine
 from peers_engines import PROMPT, SHAPES, all_engines, fail, model_path
-
-
-def bandwidth(options):
-    """Bytes per second that this machine reads from memory, as `kvtuner doctor` measures it."""
-    out = subprocess.run([str(options.build / "bin" / "kvtuner"), "doctor", "--json"], capture_output=True, text=True).stdout
-    found = next(c["found"] for c in json.loads(out)["checks"] if c["name"] == "memory bandwidth")
-    return float(found.split()[0]) * 1e9
 
 
 def device(options, name, engine, depths, streams=1, reps=5):
@@ -30,7 +24,7 @@ def rounds(options, section, engines, measure):
     """Rows of `measure(engine)`, a dictionary or a list of them."""
     rows, order = [], random.Random(1)
     for number in range(1, options.rounds + 1):
-        read, shuffled = bandwidth(options), list(engines)
+        read, shuffled = machine.bandwidth(options.build / "bin" / "kvtuner"), list(engines)
         order.shuffle(shuffled)
         for i, engine in enumerate(shuffled):
             print(f"  {section}: round {number} of {options.rounds}, {i + 1} of {len(shuffled)}: {engine.name}".ljust(100), end="\r", file=sys.stderr)

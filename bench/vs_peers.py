@@ -20,17 +20,11 @@ import os
 import pathlib
 import re
 import statistics
-import subprocess
 import sys
 
+import machine
 from peers_measure import SECTIONS
 from peers_tables import batched_table, decode_table, long_table, markdown, plot, prefill_table, spread, targets, text_table, write_share
-
-
-def machine(options):
-    cpu = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    version = subprocess.run([str(options.build / "bin" / "kvtuner"), "--version"], capture_output=True, text=True).stdout.strip().replace("\n", "; ")
-    return f"{cpu[1] if cpu else 'unknown processor'}, {os.cpu_count()} hardware threads, {options.threads} used; {version}"
 
 
 def tables(sections):
@@ -75,7 +69,8 @@ def publish(options, rows, found):
     command = "bench/vs_peers " + " ".join(a for a in sys.argv[1:] if not a.startswith("/"))
     command = re.sub(r"--(llama|build|small-model|cache|ik) ?", "", command).strip()
     read = spread([r["bandwidth"] / 1e9 for r in rows])
-    head = f"# Speed beside the peers\n\n{machine(options)}; memory read {read} GB/s.\nMade by `{command} --ik FOLDER`.\n\n"
+    where = machine.described(options.build / "bin" / "kvtuner")
+    head = f"# Speed beside the peers\n\n{where}; {options.threads} threads used; memory read {read} GB/s.\nMade by `{command} --ik FOLDER`.\n\n"
     (options.out / "vs_peers.md").write_text(head + "\n".join(markdown(*entry) for entry in found))
     with open(options.out / "vs_peers.csv", "w", newline="") as file:
         names = list(dict.fromkeys(k for r in rows for k in r))

@@ -1,14 +1,14 @@
 # cmake --install: bin/kvtuner, lib/kvtuner/libggml-kvtuner.so and libkvtuner-mpi.so (found by the program as ../lib/kvtuner), share/kvtuner
-# (texts), man page and completions; component dev: headers, static libraries and find_package(kvtuner). The libraries of llama.cpp stay where
-# scripts/llama_cpp.sh built them; program and plugin carry that folder as their RPATH.
+# (texts), man page and completions; component mpi: what mpirun needs; component dev: headers, static libraries and find_package(kvtuner). The libraries of llama.cpp stay where
+# scripts/llama_cpp.sh built them, and program and plugin carry that folder as their RPATH; packages bring them along (Package.cmake).
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME kvtuner)
-set_target_properties(kvtuner ggml-kvtuner PROPERTIES INSTALL_RPATH "${KVT_LLAMA_ROOT}/build/bin")
+set_target_properties(kvtuner ggml-kvtuner PROPERTIES INSTALL_RPATH "${KVT_LLAMA_BIN}")
 
 # --- Program, plugin, texts ---
 install(TARGETS kvtuner RUNTIME DESTINATION bin)
 install(TARGETS ggml-kvtuner LIBRARY DESTINATION lib/kvtuner)
 if(TARGET kvtuner-mpi)
-  install(TARGETS kvtuner-mpi LIBRARY DESTINATION lib/kvtuner)
+  install(TARGETS kvtuner-mpi LIBRARY DESTINATION lib/kvtuner COMPONENT mpi)
 endif()
 install(DIRECTORY data/ DESTINATION share/kvtuner)
 install(FILES LICENSE THIRD_PARTY.md README.md CHANGELOG.md CITATION.cff DESTINATION share/doc/kvtuner)

@@ -25,6 +25,11 @@ if(GIT_FOUND)
   endif()
 endif()
 
+# A program that is not installed finds its texts in the checkout; a package says nothing of this machine's folders.
+set(KVT_BUILT_WITH_DATA "${PROJECT_SOURCE_DIR}/data")
+if(KVT_PACKAGE)
+  set(KVT_BUILT_WITH_DATA "")
+endif()
 configure_file("${CMAKE_CURRENT_LIST_DIR}/kvt_build_info.h.in" "${PROJECT_BINARY_DIR}/generated/kvt_build_info.h" @ONLY)
 add_library(kvt_build_info INTERFACE)
 target_include_directories(kvt_build_info INTERFACE "${PROJECT_BINARY_DIR}/generated")

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that kvtuner needs (apt-get, as root or through sudo); does nothing when all are present.
-# usage: scripts/deps.sh [--list] [--arm] [--shells]
+# usage: scripts/deps.sh [--list] [--arm] [--shells] [--packages]
 #   --arm      what scripts/test_arm.sh needs on top
 #   --shells   what the tests of man page and completions need on top
+#   --packages what scripts/package.sh and its tests need on top
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 packages=(
@@ -22,7 +23,8 @@ for argument in "$@"; do
     --list) list=yes ;;
     --arm) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;;
     --shells) packages+=(zsh fish mandoc groff-base) ;;
-    *) die "unknown option $argument (known: --list --arm --shells)" ;;
+    --packages) packages+=(dpkg-dev file debootstrap) ;;
+    *) die "unknown option $argument (known: --list --arm --shells --packages)" ;;
     esac
 done
 if [ $list = yes ]; then

@@ -41,7 +41,7 @@ def searches(bench):
     rows = []
     for name, prune, cluster in SEARCHES:
         stem = bench.work / f"search-{name.replace(' ', '-')}"
-        files = [f"{stem}-{stage}.json" for stage in ("candidates", "groups", "study")]
+        files = [f"{stem}-candidates.json", f"{stem}-groups.json", f"{stem}-study.sqlite"]
         def measure():
             bench.kvtuner("prune", profile, "-o", files[0], *prune)
             bench.kvtuner("cluster", profile, files[0], "-o", files[1], *cluster)

@@ -4,9 +4,7 @@ import os
 import sys
 
 from common import DATA, ROOT, Table, interval, mean_kld, shown
-
-sys.path.insert(0, str(ROOT / "scripts"))
-import compare_with_stock  # noqa: E402  (the programs of llama.cpp are run in one place)
+import compare_with_stock  # from scripts/: the programs of llama.cpp are run in one place
 
 UNIFORM = ["rotated:KV8", "rotated:KV6", "rotated:KV5", "rotated:K5V4", "rotated:KV4", "rotated:KV3", "kivi:KV8", "kivi:KV4", "kivi:K4V2",
            "per-token:KV8", "per-token:KV4"]

@@ -13,10 +13,7 @@ file to measure it again.
 Speed beside the peers is the work of bench/vs_peers.
 """
 import argparse
-import os
 import pathlib
-import re
-import subprocess
 import sys
 
 import ablations
@@ -25,15 +22,9 @@ import memory
 import observations
 import scale
 import speed
-from common import ROOT, Bench, fail
+from common import ROOT, Bench, fail, machine
 
 SECTIONS = {"observations": observations, "frontier": frontier, "ablations": ablations, "throughput": speed, "memory": memory, "scale": scale}
-
-
-def machine(bench):
-    cpu = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    version = subprocess.run([str(bench.program), "--version"], capture_output=True, text=True).stdout.strip().replace("\n", "; ")
-    return f"{cpu[1] if cpu else 'unknown processor'}, {os.cpu_count()} hardware threads; {version}"
 
 
 def main():
@@ -57,7 +48,7 @@ def main():
     asked = " ".join(["bench/reproduce", *(["--quick"] if options.quick else []), *(["--sections", *options.sections] if options.sections != list(SECTIONS) else [])])
     for name in options.sections:
         tables = SECTIONS[name].tables(bench)
-        head = f"# Claims: {name}\n\n{options.model.stem}; {machine(bench)}.\nMade by `{asked}`.\n\n"
+        head = f"# Claims: {name}\n\n{options.model.stem}; {machine.described(bench.program)}.\nMade by `{asked}`.\n\n"
         (options.out / f"{name}.md").write_text(head + "\n".join(table.markdown() for table in tables))
         for table in tables:
             table.write(options.out)

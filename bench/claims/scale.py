@@ -1,10 +1,8 @@
-"""Larger models on paper: formulas, and constants measured on this machine."""
-import json
+"""Larger models on paper: formulas, shares of the bandwidth out of docs/results/vs_peers.md, and what is measured on this machine."""
 import math
-import re
 from time import monotonic
 
-from common import Table
+from common import Table, machine
 
 # layers, KV heads, head_dim, weights in GiB at about 4.5 bits, context of a sequence, slots
 MODELS = {"8B at 128k": (32, 8, 128, 4.66, 131072, 1), "70B with 8 slots of 32k": (80, 8, 128, 39.6, 32768, 8)}
@@ -13,13 +11,6 @@ CACHES = {"f16": (16.0, 0.72), "kivi:KV8": (9.0, 0.70), "rotated:KV8": (8.13, 0.
 # `kvtuner tune`: two probes a layer and 30 other plans of 3 chunks of 512 tokens (docs/design/0006-allocation.md)
 TOKENS_PER_PLAN, PROBES_PER_LAYER, OTHER_PLANS = 3 * 512, 2, 30
 RESULT_BYTES = 4096  # one scored plan as a message: its pairs, the divergence of every chunk
-
-
-def read_bandwidth(bench):
-    """Bytes a second, by `kvtuner doctor`."""
-    record = bench.keep("doctor", lambda: json.loads(bench.run([bench.program, "doctor", "--json"], accept=(0, 1))))
-    text = next(check["found"] for check in record["checks"] if "bandwidth" in check["name"])
-    return float(re.search(r"[\d.]+", text)[0]) * 1e9
 
 
 def decode(bandwidth):
@@ -56,4 +47,4 @@ def seconds_per_plan(bench):
 
 
 def tables(bench):
-    return [decode(read_bandwidth(bench)), tuning(bench)]
+    return [decode(bench.keep("bandwidth", lambda: machine.bandwidth(bench.program))), tuning(bench)]

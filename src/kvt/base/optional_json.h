@@ -1,6 +1,7 @@
 // JSON of figures that may be missing: null, never left out.
 #pragma once
 
+#include <cmath>
 #include <optional>
 #include <string>
 
@@ -20,6 +21,11 @@ nlohmann::ordered_json or_null(const std::optional<T> & value) {
 // A text of which empty means that there is none.
 inline nlohmann::ordered_json text_or_null(const std::string & text) {
     return text.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(text);
+}
+
+// JSON has no NaN and no infinity: an unknown figure is null.
+inline nlohmann::ordered_json finite_or_null(double value) {
+    return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
 }
 
 // The fields "ci_low" and "ci_high".

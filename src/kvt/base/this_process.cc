@@ -12,4 +12,11 @@ std::string this_process() {
     return fmt::format("{}:{}", host, ::getpid());
 }
 
+Result<std::filesystem::path> program_folder() {
+    std::error_code error;
+    const auto      program = std::filesystem::read_symlink("/proc/self/exe", error);
+    if (error) return Error{fmt::format("/proc/self/exe: {}", error.message())};
+    return program.parent_path();
+}
+
 }  // namespace kvt

@@ -1,7 +1,10 @@
-// What this process is called beside others, on this host and on others.
+// What this process is called beside others, on this host and on others, and where its program lies.
 #pragma once
 
+#include <filesystem>
 #include <string>
+
+#include "kvt/base/result.h"
 
 namespace kvt {
 
@@ -9,5 +12,8 @@ namespace kvt {
 
 // "host:process"; empty if the host has no name.
 std::string this_process();
+
+// The folder of the running program. Errors: "/proc/self/exe: ...".
+Result<std::filesystem::path> program_folder();
 
 }  // namespace kvt

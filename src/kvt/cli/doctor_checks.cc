@@ -5,14 +5,13 @@
 #include <filesystem>
 #include <sstream>
 
-#include <dlfcn.h>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <kvt_build_info.h>
 
 #include "kvt/base/file_io.h"
 #include "kvt/cli/machine.h"
+#include "kvt/engine/llama/llama_library.h"
 #include "kvt/engine/llama/plugin.h"
 #include "kvt/plan/calibration.h"
 #include "kvt/plan/plan.h"
@@ -65,33 +64,30 @@ Check check_processor(const std::string & describe) {
     return fine("processor", found);
 }
 
-// The libllama that this process really runs on, not the one it was built with.
 Check check_llama() {
-    Dl_info    info{};
-    void *     symbol   = ::dlsym(RTLD_DEFAULT, "llama_print_system_info");
     const char advice[] = "run scripts/llama_cpp.sh, then build kvtuner again";
-    if (symbol == nullptr || ::dladdr(symbol, &info) == 0 || info.dli_fname == nullptr) {
-        return problem("llama.cpp", "libllama is not loaded", advice);
+    const auto library  = llama_library();
+    if (!library.ok()) return problem("llama.cpp", library.error().message, advice);
+    const std::string wanted = std::string("libllama.so.") + (build_info::kLlamaVersion + 1);  // without the v
+    if (!wanted.starts_with(library->filename().string())) {  // a package may leave the end of the name out
+        return problem("llama.cpp",
+                       fmt::format("{} is loaded, this build is for {}", library->string(), build_info::kLlamaVersion), advice);
     }
-    std::error_code   error;
-    const fs::path    library = fs::canonical(info.dli_fname, error);
-    const std::string path    = error ? std::string(info.dli_fname) : library.string();
-    const std::string wanted  = std::string("libllama.so.") + (build_info::kLlamaVersion + 1);  // without the v
-    if (!error && library.filename().string() != wanted) {
-        return problem("llama.cpp", fmt::format("{} is loaded, this build is for {}", path, build_info::kLlamaVersion), advice);
-    }
-    return fine("llama.cpp", fmt::format("{} from {}", build_info::kLlamaVersion, path));
+    return fine("llama.cpp", fmt::format("{} from {}", build_info::kLlamaVersion, library->string()));
 }
 
+// The two that kvtuner starts itself.
 Check check_programs() {
-    const fs::path           folder = fs::path(build_info::kLlamaRoot) / "build" / "bin";
+    const auto library = llama_library();
+    if (!library.ok()) return problem("llama.cpp programs", library.error().message, "name your own with --bin");
+    const fs::path           folder = library->parent_path();
     std::vector<std::string> found, missing;
-    for (const char * name : {"llama-bench", "llama-perplexity", "llama-completion", "llama-server"}) {
+    for (const char * name : {"llama-completion", "llama-server"}) {
         (file_exists((folder / name).string()) ? found : missing).push_back(name);
     }
     if (missing.empty()) return fine("llama.cpp programs", fmt::format("{} in {}", fmt::join(found, ", "), folder.string()));
     return problem("llama.cpp programs", fmt::format("{} not in {}", fmt::join(missing, ", "), folder.string()),
-                   "run scripts/llama_cpp.sh (kvtuner itself works without them)");
+                   "run scripts/llama_cpp.sh, or name your own with --bin (only kvtuner serve and run need them)");
 }
 
 Check check_plan_variable(const std::string & value) {

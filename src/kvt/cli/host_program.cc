@@ -17,6 +17,7 @@
 #include "kvt/base/shell.h"
 #include "kvt/cli/plan_library.h"
 #include "kvt/cli/plan_text.h"
+#include "kvt/engine/llama/llama_library.h"
 #include "kvt/engine/llama/open_model.h"
 #include "kvt/engine/llama/plugin.h"
 #include "kvt/plugin_api/llama_versions.h"
@@ -58,7 +59,7 @@ Result<std::string> find_program(const HostRequest & request) {
     } else {
         const char * root = std::getenv("KVT_LLAMA_ROOT");
         if (root != nullptr && *root != '\0') folders.push_back(fs::path(root) / "build/bin");
-        folders.push_back(fs::path(build_info::kLlamaRoot) / "build/bin");
+        if (const auto library = llama_library(); library.ok()) folders.push_back(library->parent_path());
     }
     std::vector<std::string> looked;
     for (const fs::path & folder : folders) {

@@ -20,8 +20,8 @@ struct HostRequest {
     std::string model;
     std::string plan;        // a file or a short form; empty: of the library, else the default
     std::string draft_plan;  // the same for the draft model that the flags name
-    std::string bin;         // the user's own build: a folder or the program; empty: KVT_LLAMA_ROOT, else the one of this build
-    std::string plugin;      // empty: find_plugin()
+    std::string bin;         // the user's own build: a folder or the program; empty: KVT_LLAMA_ROOT, else beside libllama
+    std::string plugin;  // empty: find_plugin()
     Force       force = Force::no;
     std::vector<std::string> flags;  // handed on
 };

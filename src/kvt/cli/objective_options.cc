@@ -18,8 +18,6 @@ constexpr const char * kTrainHead = "gsm8k/train.head.jsonl";
 constexpr int          kFirstItem = 20;           // rows 0 to 19 of GSM8K train are shots and prompts of the profile
 constexpr uint64_t     kTuneSeed  = 0x74756e65u;  // evaluations begin at 0
 
-bool is_generated(const std::string & task) { return task.starts_with("niah_") || task == "vt" || task == "fwe"; }
-
 // The same task from its item `first` on.
 class LaterItems final : public Task {
 public:
@@ -107,7 +105,7 @@ Result<std::shared_ptr<const Task>> open_tuning_task(const ObjectiveOptions & o,
     if (std::find(names.begin(), names.end(), o.name) == names.end()) {
         KVT_CHECK_OK(open_task(options));  // says which tasks there are
     }
-    const bool generated = is_generated(o.name);
+    const bool generated = makes_own_items(o.name);
     if (generated && !o.data.empty()) return Error{fmt::format("--task-data: {} makes its own texts", o.name)};
     if (o.name != "gsm8k" && !generated && !(o.name == "math500" && !o.data.empty())) return test_split_only(o.name);
     int first = items == TuningItems::others ? o.items() : 0;

@@ -52,9 +52,10 @@ struct Artefacts {
 constexpr int kCheckedPlans = 12;
 
 // Said before the long part begins; the progress bar adds the time left once evaluations have been seen. A study that is there
-// already is resumed or re-solved: what is left of it is not known here.   calibration_tokens  still to be run
+// already is resumed or re-solved: what is left of it is not known here.   text  to measure the cost of a token on
+// calibration_tokens  still to be run
 Status announce(ModelRunner & model, const StageOptions & o, const Artefacts & files, const ObjectiveSource & objective,
-                const std::string & what, int evaluations, int64_t calibration_tokens) {
+                const ScoringText & text, const std::string & what, int evaluations, int64_t calibration_tokens) {
     KVT_TRY(const PlanCost a_plan, objective.cost(model));
     const std::string on = o.objective.on_text()
                                ? fmt::format("{} tokens", a_plan.prompt_tokens)
@@ -66,7 +67,6 @@ Status announce(ModelRunner & model, const StageOptions & o, const Artefacts & f
             static_cast<int64_t>(std::max<size_t>(o.check_texts.size(), 1)) * o.check_chunks * o.n_ctx * kCheckedPlans;
         std::error_code ignored;
         work.model_bytes = std::filesystem::file_size(o.model, ignored);
-        KVT_TRY(const ScoringText text, search_text(o));
         KVT_TRY(const auto tokens, model.tokenize(text.text.substr(0, 8 * kForecastTokens), AddSpecial::yes));
         const int  n_slots = a_plan.steps > 0 ? TaskScoring{}.n_slots : 0;
         const auto costs   = measure_tokens(model, tokens, n_slots, o.threads, seconds_now);
@@ -93,7 +93,7 @@ Result<Searched> search_groups(ModelRunner & model, const StageOptions & o, cons
     KVT_TRY(const LayerGroups groups, cluster(table, sets, kClusterEps, o.no_clustering ? Clustering::none : Clustering::dbscan));
     KVT_CHECK_OK(write_output(files.groups, write_record(groups)));
     KVT_TRY(const ObjectiveSource objective, objective_source(o.objective, on_validation, model, progress));
-    KVT_CHECK_OK(announce(model, o, files, objective,
+    KVT_CHECK_OK(announce(model, o, files, objective, on_validation,
                           fmt::format("{} groups, {:.0f} plans to choose from", groups.groups.size(), search_space(groups)),
                           max_evaluations(groups, o.search()), 0));
     KVT_TRY(Study study, search_stage(model, groups, objective, o.search(), files.study, o.redo(), progress, means));
@@ -108,7 +108,7 @@ Result<Searched> search_layers(ModelRunner & model, const StageOptions & o, cons
     KVT_TRY(const ScoringText on_validation, search_text(o));
     KVT_TRY(const ObjectiveSource objective, objective_source(o.objective, on_validation, model, progress));
     const bool calibrates = mode == Mode::rotated && (!file_exists(files.calibration) || o.fresh);
-    KVT_CHECK_OK(announce(model, o, files, objective, fmt::format("K and V of {} layers", model.info().n_layer),
+    KVT_CHECK_OK(announce(model, o, files, objective, on_validation, fmt::format("K and V of {} layers", model.info().n_layer),
                           max_allocation_evaluations(model.info()), calibrates ? o.calibration_tokens : 0));
     CalibrationRef calibration;
     if (mode == Mode::rotated) {

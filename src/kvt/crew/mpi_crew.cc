@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "kvt/base/stopwatch.h"
+#include "kvt/base/this_process.h"
 #include "kvt/crew/mpi_shim.h"
 
 namespace kvt {
@@ -159,7 +160,7 @@ bool started_by_mpirun() {
 Result<std::string> find_library() {
     namespace fs = std::filesystem;
     std::error_code error;
-    const fs::path  folder = fs::read_symlink("/proc/self/exe", error).parent_path();
+    KVT_TRY(const fs::path folder, program_folder());
     for (const fs::path & place : {folder, folder / ".." / "lib" / "kvtuner"}) {
         const fs::path file = (place / "libkvtuner-mpi.so").lexically_normal();
         if (fs::is_regular_file(file, error)) return file.string();

@@ -1,4 +1,6 @@
 // The table of tasks.
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -15,6 +17,7 @@ namespace {
 struct Entry {
     std::string_view name;
     Result<std::unique_ptr<Task>> (*open)(const TaskOptions &);
+    bool makes_own_items = false;
 };
 
 constexpr Entry kTasks[] = {
@@ -25,16 +28,16 @@ constexpr Entry kTasks[] = {
     {"gpqa", tasks::open_gpqa},
     {"humaneval", open_humaneval},
     {"livecodebench", open_livecodebench},
-    {"niah_single_1", tasks::open_needle},
-    {"niah_multikey_2", tasks::open_needle},
-    {"niah_multikey_3", tasks::open_needle},
+    {"niah_single_1", tasks::open_needle, true},
+    {"niah_multikey_2", tasks::open_needle, true},
+    {"niah_multikey_3", tasks::open_needle, true},
     {"wiki_single_2", tasks::open_needle},
     {"wiki_single_3", tasks::open_needle},
     {"wiki_multikey_1", tasks::open_needle},
     {"wiki_multivalue", tasks::open_needle},
     {"wiki_multiquery", tasks::open_needle},
-    {"vt", tasks::open_tracking},
-    {"fwe", tasks::open_tracking},
+    {"vt", tasks::open_tracking, true},
+    {"fwe", tasks::open_tracking, true},
 };
 
 }  // namespace
@@ -43,6 +46,11 @@ std::vector<std::string> task_names() {
     std::vector<std::string> names;
     for (const Entry & entry : kTasks) names.emplace_back(entry.name);
     return names;
+}
+
+bool makes_own_items(std::string_view task) {
+    return std::any_of(std::begin(kTasks), std::end(kTasks),
+                       [&](const Entry & e) { return e.name == task && e.makes_own_items; });
 }
 
 Result<std::unique_ptr<Task>> open_task(const TaskOptions & options) {

@@ -84,4 +84,7 @@ Result<std::unique_ptr<Task>> open_task(const TaskOptions & options);
 
 std::vector<std::string> task_names();  // in the order of docs/guide/tasks.md
 
+// Whether the task makes its items out of word lists and a seed, so that there is no split to keep apart.
+bool makes_own_items(std::string_view task);
+
 }  // namespace kvt

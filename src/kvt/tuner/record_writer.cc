@@ -1,8 +1,7 @@
-#include <cmath>
-
 #include <nlohmann/json.hpp>
 
 #include "kvt/base/json_text.h"
+#include "kvt/base/optional_json.h"
 #include "kvt/plan/model_json.h"
 #include "kvt/tuner/records.h"
 
@@ -11,9 +10,6 @@ namespace kvt {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// JSON has no NaN: an unknown figure is null.
-Json figure(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
 
 Json head(const char * kind, const ModelInfo & m, Mode mode, const std::string & inputs, int version = 1) {
     Json j;
@@ -80,8 +76,8 @@ Json evaluation_json(const Evaluation & e) {
             {"payload_bits", e.payload_bits},
             {"effective_bits", e.effective_bits},
             {"kld", e.kld},
-            {"kld_ci_low", figure(e.kld_ci_low)},
-            {"kld_ci_high", figure(e.kld_ci_high)},
+            {"kld_ci_low", finite_or_null(e.kld_ci_low)},
+            {"kld_ci_high", finite_or_null(e.kld_ci_high)},
             {"clipped", e.clipped},
             {"choice", e.choice},
             {"pairs", pair_names(e.pairs)}};
@@ -153,13 +149,13 @@ std::string write_record(const HeldOutCheck & c) {
                               {"payload_bits", p.payload_bits},
                               {"effective_bits", p.effective_bits},
                               {"kld", p.kld},
-                              {"kld_ci_low", figure(p.kld_ci_low)},
-                              {"kld_ci_high", figure(p.kld_ci_high)},
-                              {"p999", figure(p.p999)},
+                              {"kld_ci_low", finite_or_null(p.kld_ci_low)},
+                              {"kld_ci_high", finite_or_null(p.kld_ci_high)},
+                              {"p999", finite_or_null(p.p999)},
                               {"same_top", p.same_top},
                               {"vs_tuned", p.vs_tuned},
-                              {"vs_tuned_low", figure(p.vs_tuned_low)},
-                              {"vs_tuned_high", figure(p.vs_tuned_high)},
+                              {"vs_tuned_low", finite_or_null(p.vs_tuned_low)},
+                              {"vs_tuned_high", finite_or_null(p.vs_tuned_high)},
                               {"pairs", pair_names(p.pairs)}});
     }
     return text_of(j);

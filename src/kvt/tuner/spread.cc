@@ -1,7 +1,6 @@
 #include "kvt/tuner/spread.h"
 
 #include <algorithm>
-#include <cmath>
 #include <deque>
 #include <limits>
 #include <map>
@@ -11,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kvt/base/json_text.h"
+#include "kvt/base/optional_json.h"
 #include "kvt/base/progress.h"
 #include "kvt/plan/json_reader.h"
 #include "kvt/plan/plan.h"
@@ -30,14 +30,12 @@ constexpr double kCoordinatorLost = 2 * kLostSeconds;
 
 std::string bytes_of(const Json & j) { return json_text(j, -1, JsonChars::ascii); }
 
-Json figure(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
-
 std::string score_text(int64_t job, const ObjectiveScore & s) {
     return bytes_of({{"kind", "scored"},
                      {"job", job},
-                     {"kld", figure(s.kld)},
-                     {"ci_low", figure(s.ci_low)},
-                     {"ci_high", figure(s.ci_high)},
+                     {"kld", finite_or_null(s.kld)},
+                     {"ci_low", finite_or_null(s.ci_low)},
+                     {"ci_high", finite_or_null(s.ci_high)},
                      {"clipped", s.clipped},
                      {"seconds", s.seconds},
                      {"worker", s.worker}});

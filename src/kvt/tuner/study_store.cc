@@ -145,6 +145,13 @@ Status migrate(const Database & database, int64_t version) {
     return database.run("COMMIT");
 }
 
+// Every commit is on the disk when it returns, and readers are not kept waiting.
+Result<Database> open_for_commits(const std::string & path) {
+    KVT_TRY(Database database, Database::open(path, Database::Access::write));
+    KVT_CHECK_OK(database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
+    return database;
+}
+
 // The bytes of a file with this study.
 Result<std::string> image_of(const Study & study) {
     KVT_TRY(const Database database, Database::open(":memory:", Database::Access::write));
@@ -193,15 +200,13 @@ Result<StudyStore> StudyStore::create(const std::string & path, const Study & st
     for (const char * suffix : {"-wal", "-shm", "-journal"}) std::filesystem::remove(path + suffix, ignored);
     KVT_CHECK_OK(write_file_atomic(path, bytes));
     if (const std::string earlier = earlier_form(path); !earlier.empty()) std::filesystem::remove(earlier, ignored);
-    KVT_TRY(Database database, Database::open(path, Database::Access::write));
-    KVT_CHECK_OK(database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
+    KVT_TRY(Database database, open_for_commits(path));
     return StudyStore(std::make_unique<Database>(std::move(database)), study);
 }
 
 Result<StudyStore> StudyStore::resume(const std::string & path, const Study & stored) {
     if (!file_exists(path) || is_json(path)) return create(path, stored);
-    KVT_TRY(Database database, Database::open(path, Database::Access::write));
-    KVT_CHECK_OK(database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
+    KVT_TRY(Database database, open_for_commits(path));
     KVT_TRY(const int64_t version, database.integer("PRAGMA user_version"));
     if (version < kStudyVersion) KVT_CHECK_OK(migrate(database, version));
     return StudyStore(std::make_unique<Database>(std::move(database)), stored);

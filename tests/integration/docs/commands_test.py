@@ -30,6 +30,8 @@ TIMEOUT_S = 300
 
 NETWORK = "downloads llama.cpp, packages or a model"
 SUITE = "is the whole test suite"
+PACKAGE = "takes minutes; packages.package and packages.newcomer_deb run it"
+OWN = "needs a llama.cpp of the user; unit.cli starts one"
 LONG = "takes minutes; the same script is run by the quick start"
 SERVER = "a server that does not end; integration.serve and integration.newcomer start one"
 NEEDS_SERVER = "needs a server; integration.harness asks one"
@@ -40,6 +42,8 @@ NOT_RUN = {  # command, or how it begins: why it is not run
     "./scripts/quickstart.sh": NETWORK,
     "./scripts/test.sh": SUITE,
     "scripts/compare_with_stock.py": LONG,
+    "scripts/package.sh": PACKAGE,
+    "kvtuner serve -m model.gguf --bin my-llama.cpp/build/bin": OWN,
     "llama-server -m model.gguf --device KVT0": SERVER,
     "llama-server -m model.gguf --port 8080 &": SERVER,
     "GGML_BACKEND_PATH=.../libggml-kvtuner.so KVT_PLAN=plan.json llama-server": SERVER,

@@ -26,7 +26,7 @@ import clients  # noqa: E402
 TINY = ROOT / "tests/data/stories260K/stories260K-hd64-f32.gguf"
 CORPUS = TINY.parent / "selfgen-corpus.txt"
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-QUICK_TUNE = ["--text", CORPUS, "--check-text", CORPUS, "--calibration-text", CORPUS, "-c", "64", "--chunks", "8", "--check-chunks", "8",
+QUICK_TUNE = ["--text", "corpus.txt", "--check-text", "corpus.txt", "--calibration-text", "corpus.txt", "-c", "64", "--chunks", "8", "--check-chunks", "8",
               "--calibration-tokens", "1024", "--positions", "2048", "-t", "2"]
 PICTURES = {"frontier.png": ["frontier"], "sensitivity.png": ["plan", "sensitivity"], "speed.png": ["speed"]}  # sections of the page
 MAX_PICTURE = 200 << 10  # bytes
@@ -49,22 +49,33 @@ class Newcomer:
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
         self.prefix, self.home = folder / "prefix", folder / "home"
-        self.home.mkdir()
         # Nothing of the build's surroundings: only what a login shell has.
         self.environment = {"PATH": f"{self.prefix}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home), "LANG": "C.UTF-8",
                             "OMP_WAIT_POLICY": "passive"}
 
-    def run(self, *command):
-        done = subprocess.run([str(word) for word in command], cwd=self.home, env=self.environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command}: {done.stderr[-3000:]}"
+    def command(self, *words):
+        """The command line that runs what was installed."""
+        return [str(self.prefix / "bin" / words[0]), *map(str, words[1:])]
+
+    def run(self, *words):
+        done = subprocess.run(self.command(*words), cwd=self.home, env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{words}: {done.stderr[-3000:]}"
         return done.stdout
+
+    def walk(self):
+        self.install()
+        shutil.copy(self.options.model, self.home / "model.gguf")
+        shutil.copy(CORPUS, self.home / "corpus.txt")
+        for step in (self.tune, self.report, self.serve, self.export):
+            step()
+        say("all steps done")
 
     def install(self):
         say("install into a clean prefix")
         done = subprocess.run([self.options.cmake, "--install", str(self.options.build), "--prefix", str(self.prefix)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert shutil.which("kvtuner", path=self.environment["PATH"]) == str(self.prefix / "bin/kvtuner")
-        shutil.copy(self.options.model, self.home / "model.gguf")
+        self.home.mkdir()
 
     def tune(self):
         say("tune")
@@ -73,7 +84,7 @@ class Newcomer:
         assert "effective bits   # chosen  * front" in said, said  # the frontier in the terminal
         listed = json.loads(self.run("kvtuner", "plan", "list", "--json"))["plans"]
         assert len(listed) == 1, listed
-        kld = ["--text", CORPUS, "-c", "64"] if self.options.model == TINY else ["-c", "512,2048"]
+        kld = ["--text", "corpus.txt", "-c", "64"] if self.options.model == TINY else ["-c", "512,2048"]
         self.run("kvtuner", "eval", "kld", "-m", "model.gguf", "--plan", "tuned/plan.json", "--plan", "kivi:KV4", "--chunks", "8", *kld,
                  "-o", "tuned/eval_kld.json")
         depths = "0,1024" if self.options.model == TINY else "0,1024,4096"
@@ -130,12 +141,12 @@ class Newcomer:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
         with open(self.folder / "server.log", "w+") as log:
-            server = subprocess.Popen(["kvtuner", "serve", "-m", "model.gguf", "--", "--port", str(port), "-t", "2", "-c", "512", "--no-warmup"],
-                                      cwd=self.home, env=self.environment, stdout=log, stderr=log, executable=str(self.prefix / "bin/kvtuner"))
+            server = subprocess.Popen(self.command("kvtuner", "serve", "-m", "model.gguf", "--", "--port", port, "-t", 2, "-c", 512, "--no-warmup"),
+                                      cwd=self.home, env=self.environment, stdout=log, stderr=log)
             try:
                 self.wait_for(server, port)
                 self.ask(port)
-                server.send_signal(signal.SIGINT)
+                self.interrupt(server)
                 assert server.wait(60) == 0
             finally:
                 if server.poll() is None:
@@ -143,6 +154,9 @@ class Newcomer:
                     server.wait()
             log.seek(0)
             assert "tuned for this model" in log.read()
+
+    def interrupt(self, server):
+        server.send_signal(signal.SIGINT)
 
     def wait_for(self, server, port):
         for _ in range(1200):
@@ -190,10 +204,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or pathlib.Path(scratch)
         folder.mkdir(exist_ok=True)
-        path = Newcomer(options, folder.resolve())
-        for step in (path.install, path.tune, path.report, path.serve, path.export):
-            step()
-    say("all steps done")
+        Newcomer(options, folder.resolve()).walk()
 
 
 if __name__ == "__main__":

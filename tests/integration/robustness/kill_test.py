@@ -1,4 +1,4 @@
-"""Kills kvtuner with SIGKILL at random moments of everything that it writes, and starts it again until it ends.
+"""Kills kvtuner at random moments of everything that it writes, with SIGKILL or as Ctrl-C does, and starts it again until it ends.
 
     kill_test.py [--kills N] [--seed S]     default: 12 kills, seed 1
 
@@ -9,12 +9,15 @@ import argparse
 import collections
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
 import jobs
+
+INTERRUPTED = 130  # exit status of kvtuner
 
 
 def newest(folder, known):
@@ -68,7 +71,7 @@ def stage(names):
 
 class Killer:
     def __init__(self, rng):
-        self.rng, self.killed, self.rounds = rng, collections.Counter(), collections.Counter()
+        self.rng, self.killed, self.rounds, self.signals = rng, collections.Counter(), collections.Counter(), collections.Counter()
 
     def round(self, job, reference, most):
         """One job in a folder of its own, killed up to `most` times. Returns how often."""
@@ -78,10 +81,16 @@ class Killer:
             while kills < most:
                 process = jobs.start(job, folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 wait_for_moment(process, folder, reference, self.rng)
-                process.kill()
-                if process.wait() >= 0:
+                how = signal.SIGINT if self.rng.random() < 0.25 else signal.SIGKILL
+                process.send_signal(how)
+                status = process.wait()
+                if status == 0:
                     break
+                # Before main() has begun, an interrupt ends a process as any other signal does.
+                if status not in ((INTERRUPTED, -signal.SIGINT) if how == signal.SIGINT else (-signal.SIGKILL,)):
+                    raise AssertionError(f"{job}: exit status {status} after {how.name}")
                 kills += 1
+                self.signals[how.name] += 1
                 whole, left = jobs.results(folder)
                 self.killed[job, stage([*whole, *left])] += 1
                 if len([name for name in left if name.endswith(".tmp")]) > 2:
@@ -115,6 +124,7 @@ def main():
     for job in jobs.JOBS:
         stages = {what: n for (name, what), n in sorted(killer.killed.items()) if name == job}
         print(f"{job}: {sum(stages.values())} kills in {killer.rounds[job]} runs, each then equal to an undisturbed one; files seen when killed: {stages}")
+    print(", ".join(f"{n} {name}" for name, n in sorted(killer.signals.items())))
     return 0
 
 

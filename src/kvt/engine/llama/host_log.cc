@@ -2,13 +2,17 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <stdexcept>
 #include <string_view>
 
+#include <ggml-backend.h>
 #include <ggml.h>
 #include <llama.h>
+
+#include "kvt/engine/llama/llama_library.h"
 
 namespace kvt {
 
@@ -54,6 +58,21 @@ void on_abort(const char * message) {
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 
+// A package's llama.cpp keeps its kernels in one library for every kind of processor, beside libllama; ggml itself looks only
+// beside the program. Where libggml holds the kernels, as in a build for one machine, there is nothing to load.
+void load_kernels() {
+    if (ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) != nullptr) return;
+    const auto library = llama_library();
+    if (!library.ok()) return;
+    constexpr const char * kOther =
+        "GGML_BACKEND_PATH";  // ggml would load the plugin that it names too, and so would load_plugin()
+    const char *      given = std::getenv(kOther);
+    const std::string kept  = given == nullptr ? "" : given;
+    if (given != nullptr) ::unsetenv(kOther);
+    ggml_backend_load_all_from_path(library->parent_path().c_str());
+    if (!kept.empty()) ::setenv(kOther, kept.c_str(), 1);
+}
+
 }  // namespace
 
 void start_llama() {
@@ -61,6 +80,7 @@ void start_llama() {
     std::call_once(once, [] {
         llama_log_set([](ggml_log_level level, const char * text, void *) { collector().add(level, text); }, nullptr);
         ggml_set_abort_callback(on_abort);
+        load_kernels();
         llama_backend_init();
     });
 }

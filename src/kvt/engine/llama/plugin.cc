@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 #include <ggml-backend.h>
 
+#include "kvt/base/this_process.h"
 #include "kvt/engine/llama/host_log.h"
 #include "kvt/plugin_api/plugin_api.h"
 
@@ -115,16 +116,14 @@ Result<std::string> find_plugin(const std::string & path) {
         if (std::error_code error; fs::is_regular_file(given, error)) return std::string(given);
         return Error{fmt::format("KVT_PLUGIN={} is not a file", given)};
     }
-    std::error_code error;
-    const fs::path  program = fs::read_symlink("/proc/self/exe", error);
-    if (error)
-        return Error{fmt::format("cannot find the plugin: /proc/self/exe: {}; set KVT_PLUGIN to the path of {}", error.message(),
-                                 kFileName)};
-    const fs::path           folder = program.parent_path();
+    const auto folder = program_folder();
+    if (!folder.ok())
+        return Error{
+            fmt::format("cannot find the plugin: {}; set KVT_PLUGIN to the path of {}", folder.error().message, kFileName)};
     std::vector<std::string> looked;
-    for (const fs::path & place : {folder, folder / ".." / "lib" / "kvtuner", folder / ".." / "bin"}) {
+    for (const fs::path & place : {*folder, *folder / ".." / "lib" / "kvtuner", *folder / ".." / "bin"}) {
         const fs::path file = (place / kFileName).lexically_normal();
-        if (fs::is_regular_file(file, error)) return file.string();
+        if (std::error_code error; fs::is_regular_file(file, error)) return file.string();
         looked.push_back(file.string());
     }
     return Error{fmt::format("the plugin was not found; looked at {}; set KVT_PLUGIN to its path", fmt::join(looked, ", "))};
