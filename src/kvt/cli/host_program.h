@@ -16,13 +16,13 @@ namespace kvt::cli {
 enum class HostRole : uint8_t { server, chat };  // llama-server; llama-completion, else llama-cli
 
 struct HostRequest {
-    HostRole    role = HostRole::server;
-    std::string model;
-    std::string plan;        // a file or a short form; empty: of the library, else the default
-    std::string draft_plan;  // the same for the draft model that the flags name
-    std::string bin;         // the user's own build: a folder or the program; empty: KVT_LLAMA_ROOT, else beside libllama
-    std::string plugin;  // empty: find_plugin()
-    Force       force = Force::no;
+    HostRole                 role = HostRole::server;
+    std::string              model;
+    std::string              plan;        // a file or a short form; empty: of the library, else the default
+    std::string              draft_plan;  // the same for the draft model that the flags name
+    std::string              bin;         // folder or program of the user; empty: KVT_LLAMA_ROOT, else beside libllama
+    std::string              plugin;      // empty: find_plugin()
+    Force                    force = Force::no;
     std::vector<std::string> flags;  // handed on
 };
 
