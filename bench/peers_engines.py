@@ -57,10 +57,13 @@ class Engine:
         return far - near
 
     def prefill(self, model, threads, depth):
-        """Seconds of a prompt of depth + PROMPT tokens, and of its last PROMPT tokens."""
-        rows = self.run(model, threads, ["-n", "0", "-p", f"{depth},{depth + PROMPT}"])
-        part, whole = (next(r["avg_ns"] / 1e9 for r in rows if r["n_prompt"] == n) for n in (depth, depth + PROMPT))
-        return whole, whole - part
+        """Seconds of a prompt of depth + PROMPT tokens and, where there is an option for a depth, of PROMPT tokens there.
+
+        Without the warm-up, which would be the prompt itself."""
+        cold = ["-w", "0"] if self.name.startswith("ik") else ["--no-warmup"]
+        seconds = lambda arguments: self.run(model, threads, ["-n", "0", *arguments, *cold])[0]["avg_ns"] / 1e9
+        whole = seconds(["-p", str(depth + PROMPT)])
+        return {"whole": whole} if self.name.startswith("ik") else {"whole": whole, "last": seconds(["-p", str(PROMPT), "-d", str(depth)])}
 
 
 def rotated_plans(options, model):

@@ -1,6 +1,7 @@
 """The measurements of vs_peers: each returns raw rows, one for an engine and a round, every round in another order."""
 import json
 import random
+import re
 import subprocess
 import sys
 
@@ -58,13 +59,12 @@ def measure_decode(options):
 
 
 def measure_prefill(options):
-    """Seconds of a whole prompt and of its last PROMPT tokens, the 8b shape."""
+    """Seconds of a long prompt, and of PROMPT tokens at a depth, the 8b shape."""
     model = model_path(options, "8b")
-    engines = [e for e in all_engines(options, "8b", model) if e.bits == 16 or not e.name.startswith("llama.cpp")]  # others take minutes
+    engines = [e for e in all_engines(options, "8b", model) if e.bits == 16 or e.name.startswith("ik") or re.fullmatch(r"kvtuner (per-token|kivi) K(\d)V\2", e.name)]
 
     def measure(engine):
-        whole, last = engine.prefill(model, options.threads, options.prefill_depth)
-        return {"whole": whole, "last": last, "depth": options.prefill_depth}
+        return engine.prefill(model, options.threads, options.prefill_depth) | {"depth": options.prefill_depth}
 
     return rounds(options, "prefill", engines, measure)
 

@@ -17,15 +17,15 @@ def by_engine(rows):
 
 
 def fastest(rows, prefix, key):
-    """The cache type of an engine with the lowest median of `key`; None if there is none."""
-    found = {n: statistics.median(r[key] for r in rs) for n, rs in by_engine(rows).items() if n.startswith(prefix)}
+    """The cache type of an engine with the lowest median of `key`; None if none was measured."""
+    found = {n: statistics.median(r[key] for r in rs) for n, rs in by_engine([r for r in rows if key in r]).items() if n.startswith(prefix)}
     return min(found, key=found.get) if found else None
 
 
 def ratios(rows, engine, other, key):
     """How many times faster `engine` is than `other`, in every round."""
-    at = {r["round"]: r[key] for r in rows if r["engine"] == other}
-    return [at[r["round"]] / r[key] for r in rows if r["engine"] == engine and r["round"] in at]
+    at = {r["round"]: r[key] for r in rows if r["engine"] == other and key in r}
+    return [at[r["round"]] / r[key] for r in rows if r["engine"] == engine and key in r and r["round"] in at]
 
 
 def against(rows, engine, other, key):
@@ -51,16 +51,18 @@ def prefill_table(rows):
     table = []
     for engine, mine in by_engine(rows).items():
         line = {"engine": engine}
-        for key, n, title in (("whole", depth + prompt, f"pp{depth + prompt}"), ("last", prompt, f"pp{prompt} at {depth}")):
-            line[f"{title} t/s"] = spread([n / r[key] for r in mine])
-            line[f"{title} than f16"] = against(rows, engine, "llama.cpp f16", key)
-            line[f"{title} than ik's best"] = against(rows, engine, fastest(rows, "ik_llama.cpp", key), key)
+        for key, n, title in (("whole", depth + prompt, f"pp{depth + prompt:.0f}"), ("last", prompt, f"pp{prompt} at {depth:.0f}")):
+            if all(key in r for r in mine):
+                line[f"{title} t/s"] = spread([n / r[key] for r in mine])
+                line[f"{title} than f16"] = against(rows, engine, "llama.cpp f16", key)
+            if key == "whole":
+                line[f"{title} than ik's best"] = against(rows, engine, fastest(rows, "ik_llama.cpp", key), key)
         table.append(line)
-    return table
+    return same_columns(table)
 
 
 def write_share(decode, prefill):
-    """Time of packing: ms per layer, share of attention and packing of a token, share of a prompt's last 512 tokens."""
+    """Time of packing: ms per layer, share of attention and packing of a token, share of a long prompt."""
     table, whole = [], by_engine(prefill)
     for engine, mine in by_engine([r for r in decode if r.get("write")]).items():
         if not engine.startswith("kvtuner"):
@@ -69,8 +71,14 @@ def write_share(decode, prefill):
                 "of decode": f"{statistics.median(r['write_one'] / (r['write_one'] + r['attention']) for r in mine):.2%}",
                 "512 tokens, ms": spread([1e3 * r["write"] for r in mine])}
         if engine in whole:
-            line["of prefill"] = f"{statistics.median(r['write'] for r in mine) * 2 / statistics.median(r['last'] for r in whole[engine]):.2%}"
+            packing = statistics.median(r["write"] for r in mine) * 2 * (whole[engine][0]["depth"] / 512 + 1)
+            line["of prefill"] = f"{packing / statistics.median(r['whole'] for r in whole[engine]):.2%}"
         table.append(line)
+    return same_columns(table)
+
+
+def same_columns(table):
+    """Every line with the columns of the longest one."""
     return [{**dict.fromkeys(max(table, key=len), ""), **line} for line in table]
 
 

@@ -7,8 +7,9 @@ a round. Sections:
            (bench/device_bench.cc) that fills the cache with random rows; ik_llama.cpp by its own llama-bench, as what a token costs
            more at the depth than at depth 64. Four layers with the attention of Llama-3.1-8B (32 query heads, 8 KV heads, head_dim
            128), one for ik_llama.cpp, whose cache only a prompt can fill; figures are per layer. Rows are stored there too.
-  prefill  llama-bench on 2 layers of Llama-3.1-8B's shape, Q4_0 weights: a prompt of depth + 512 tokens, and that minus one of
-           depth tokens. Stock types other than f16 take minutes and are left out.
+  prefill  llama-bench on 2 layers of Llama-3.1-8B's shape, Q4_0 weights: a prompt of depth + 512 tokens and, but for ik_llama.cpp,
+           which has no option for a depth, 512 tokens at the depth. That takes a minute each: of stock types only f16, of ours
+           per-token and KIVI where V has the bits of K.
   batched  8 sequences beside one that holds as many tokens
   long     depths to 128k with the heads and layers of SmolLM2-135M; growth of the process beside the bytes of the plan
 With --out, sections measured before stay in the result until they are measured again.
@@ -18,7 +19,6 @@ import argparse
 import csv
 import os
 import pathlib
-import re
 import statistics
 import sys
 
@@ -38,8 +38,8 @@ def tables(sections):
         found.append(("Prefill", prefill_table(prefill), f"2 layers of Llama-3.1-8B's shape, {rounds(prefill)}."))
     if decode:
         found.append(("Writing", write_share(decode, prefill), "Packing K and V of one layer: one token beside its attention at that depth, "
-                      "averaged over 128 tokens because formats with blocks work once a block; 512 tokens beside the whole work of a layer "
-                      "in prefill."))
+                      "averaged over 128 tokens because formats with blocks work once a block; 512 tokens, and their share of the prompt "
+                      "of the section Prefill."))
     if sections.get("batched"):
         found.append(("Batched decode", batched_table(sections["batched"]), f"One token for each sequence, {rounds(sections['batched'])}."))
     if sections.get("long"):
@@ -66,11 +66,10 @@ def read_rows(path):
 
 
 def publish(options, rows, found):
-    command = "bench/vs_peers " + " ".join(a for a in sys.argv[1:] if not a.startswith("/"))
-    command = re.sub(r"--(llama|build|small-model|cache|ik) ?", "", command).strip()
     read = spread([r["bandwidth"] / 1e9 for r in rows])
     where = machine.described(options.build / "bin" / "kvtuner")
-    head = f"# Speed beside the peers\n\n{where}; {options.threads} threads used; memory read {read} GB/s.\nMade by `{command} --ik FOLDER`.\n\n"
+    head = (f"# Speed beside the peers\n\n{where}; {options.threads} threads used; memory read {read} GB/s.\n"
+            "Made by `bench/vs_peers --what SECTION --rounds N --out docs/results --ik FOLDER`, N as each table says.\n\n")
     (options.out / "vs_peers.md").write_text(head + "\n".join(markdown(*entry) for entry in found))
     with open(options.out / "vs_peers.csv", "w", newline="") as file:
         names = list(dict.fromkeys(k for r in rows for k in r))
@@ -104,20 +103,23 @@ def main():
     if options.quick:
         options.what, options.rounds, options.depth = ["decode"], 1, 2048
 
-    rows = []
-    for section in options.what:
-        rows += SECTIONS[section](options)
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        rows = [r for r in read_rows(options.out / "vs_peers.csv") if r.get("section") not in options.what] + rows
-    sections = {}
-    for row in rows:
-        sections.setdefault(row["section"], []).append(row)
-    found = tables(sections)
+    measured = []
+    for number, section in enumerate(options.what, 1):
+        measured += SECTIONS[section](options)
+        # Written after each section: an interrupted run leaves what it has.
+        done = options.what[:number]
+        rows = measured
+        if options.out is not None:
+            options.out.mkdir(parents=True, exist_ok=True)
+            rows = [r for r in read_rows(options.out / "vs_peers.csv") if r.get("section") not in done] + measured
+        sections = {}
+        for row in rows:
+            sections.setdefault(row["section"], []).append(row)
+        found = tables(sections)
+        if options.out is not None:
+            publish(options, rows, found)
     for title, table, _ in found:
         print(text_table(title, table))
-    if options.out is not None:
-        publish(options, rows, found)
 
 
 if __name__ == "__main__":
