@@ -2,13 +2,12 @@
 import argparse
 import os
 import pathlib
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import unittest
 
+import built
 import clean_root
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -40,11 +39,7 @@ class FromDeb(newcomer_test.Newcomer):
 
 class NewcomerDeb(unittest.TestCase):
     def test_path(self):
-        if shutil.which("dpkg-shlibdeps") is None:
-            raise unittest.SkipTest("no dpkg-shlibdeps on this machine: scripts/deps.sh --packages")
-        done = subprocess.run([ROOT / "scripts/package.sh", "deb"], stdout=subprocess.PIPE, text=True)
-        assert done.returncode == 0, "scripts/package.sh failed; its message stands above"
-        (package,) = [pathlib.Path(line) for line in done.stdout.split() if pathlib.Path(line).name.startswith("kvtuner_")]
+        package = built.package(r"kvtuner_.*\.deb")
         with tempfile.TemporaryDirectory() as scratch:
             FromDeb(package, pathlib.Path(scratch)).walk()
 

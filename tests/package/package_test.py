@@ -9,6 +9,7 @@ import sys
 import tempfile
 import unittest
 
+import built
 import clean_root
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -33,19 +34,6 @@ print(json.dumps(kvtuner.environment("plan.json")))
 
 
 class Packages(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        if shutil.which("dpkg-shlibdeps") is None:
-            raise unittest.SkipTest("no dpkg-shlibdeps on this machine: scripts/deps.sh --packages")
-        done = subprocess.run([ROOT / "scripts/package.sh"], stdout=subprocess.PIPE, text=True)
-        assert done.returncode == 0, "scripts/package.sh failed; its message stands above"
-        cls.packages = [pathlib.Path(line) for line in done.stdout.split("\n") if line]
-
-    def package(self, pattern):
-        found = [path for path in self.packages if re.fullmatch(pattern, path.name)]
-        self.assertEqual(len(found), 1, self.packages)
-        return found[0]
-
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
         self.addCleanup(scratch.cleanup)
@@ -59,7 +47,7 @@ class Packages(unittest.TestCase):
     def test_tarball_runs_where_nothing_is_installed(self):
         root = self.scratch / "root"
         clean_root.make(root)
-        self.run_ok(["tar", "-C", root / "opt", "-xf", self.package(r"kvtuner-.*\.tar\.gz")])
+        self.run_ok(["tar", "-C", root / "opt", "-xf", built.package(r"kvtuner-.*\.tar\.gz")])
         (folder,) = (root / "opt").iterdir()
         shutil.copy(MODEL, root / "root/model.gguf")
         program = f"/opt/{folder.name}/bin/kvtuner"
@@ -72,7 +60,7 @@ class Packages(unittest.TestCase):
             self.assertTrue(names[name], checks)
 
     def test_no_package_names_the_folders_of_the_machine_that_built_it(self):
-        self.run_ok(["tar", "-C", self.scratch, "-xf", self.package(r"kvtuner-.*\.tar\.gz")])
+        self.run_ok(["tar", "-C", self.scratch, "-xf", built.package(r"kvtuner-.*\.tar\.gz")])
         home = str(clean_root.CACHE).encode()
         for path in self.scratch.rglob("*"):
             if path.is_file() and (path.name == "kvtuner" or "ggml-kvtuner" in path.name):
@@ -81,19 +69,19 @@ class Packages(unittest.TestCase):
                 self.assertNotIn(home, data, path)
 
     def test_debs_ask_for_what_debian_has(self):
-        fields = self.run_ok(["dpkg-deb", "--field", self.package(r"kvtuner_.*\.deb")])
+        fields = self.run_ok(["dpkg-deb", "--field", built.package(r"kvtuner_.*\.deb")])
         depends = re.search(r"^Depends: (.*)$", fields, re.M)[1]
         self.assertRegex(depends, r"libc6 \(>= ")
         self.assertNotRegex(depends, r"mpi|llama|ggml|mesa|libx11")
-        self.assertIn("openmpi", self.run_ok(["dpkg-deb", "--field", self.package(r"kvtuner-mpi_.*\.deb"), "Depends"]))
-        self.assertIn("usr/lib/cmake/kvtuner/kvtunerConfig.cmake", self.run_ok(["dpkg-deb", "--contents", self.package(r"kvtuner-dev_.*\.deb")]))
+        self.assertIn("openmpi", self.run_ok(["dpkg-deb", "--field", built.package(r"kvtuner-mpi_.*\.deb"), "Depends"]))
+        self.assertIn("usr/lib/cmake/kvtuner/kvtunerConfig.cmake", self.run_ok(["dpkg-deb", "--contents", built.package(r"kvtuner-dev_.*\.deb")]))
 
     def test_wheel_in_a_fresh_venv(self):
         venv, work = self.scratch / "venv", self.scratch / "work"
         work.mkdir()
         shutil.copy(MODEL, work / "model.gguf")
         self.run_ok([sys.executable, "-m", "venv", venv])
-        self.run_ok([venv / "bin/pip", "install", "--quiet", "--no-index", self.package(r"kvtuner-.*\.whl")])
+        self.run_ok([venv / "bin/pip", "install", "--quiet", "--no-index", built.package(r"kvtuner-.*\.whl")])
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("KVT_", "GGML_", "LD_", "PYTHON"))}
         record = json.loads(self.run_ok([venv / "bin/kvtuner", *KLD], cwd=work, env=environment))
         self.assertGreater(record["plans"][0]["kld"]["mean"]["value"], 0)

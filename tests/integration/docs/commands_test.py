@@ -30,7 +30,7 @@ TIMEOUT_S = 300
 
 NETWORK = "downloads llama.cpp, packages or a model"
 SUITE = "is the whole test suite"
-PACKAGE = "takes minutes; packages.package and packages.newcomer_deb run it"
+PACKAGE = "takes minutes; packages.package and packages.newcomer_deb test what it makes"
 OWN = "needs a llama.cpp of the user; unit.cli starts one"
 LONG = "takes minutes; the same script is run by the quick start"
 SERVER = "a server that does not end; integration.serve and integration.newcomer start one"
