@@ -54,4 +54,11 @@ std::string clean_utf8(std::string_view text) {
     return out;
 }
 
+std::string_view utf8_prefix(std::string_view text, size_t max_bytes) {
+    if (text.size() <= max_bytes) return text;
+    size_t end = max_bytes;
+    while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0u) == 0x80u) --end;
+    return text.substr(0, end);
+}
+
 }  // namespace kvt

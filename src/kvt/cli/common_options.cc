@@ -24,6 +24,12 @@ void batch_options(CLI::App & app, int & n_batch, int & n_ubatch) {
     app.add_option("-u,--ubatch-size", n_ubatch, "Tokens per graph")->check(CLI::Range(1, 1 << 20))->capture_default_str();
 }
 
+void margin_option(CLI::App & app, double & points) {
+    app.add_option("--margin", points, "Points of a score within which plans are to count as equal")
+        ->check(CLI::Range(0.0, 100.0))
+        ->capture_default_str();
+}
+
 void plugin_option(CLI::App & app, std::string & plugin) {
     app.add_option("--plugin", plugin, "Path of libggml-kvtuner.so; default: KVT_PLUGIN, or beside the program");
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "kvt/cli/commands.h"
+#include "kvt/cli/common_options.h"
 #include "kvt/cli/console.h"
 #include "kvt/cli/task_text.h"
 #include "kvt/harness/compare.h"
@@ -39,9 +40,7 @@ void add_eval_compare(CLI::App & eval, Commands & commands) {
     CLI::App * app = eval.add_subcommand("compare", "Paired tests between two records of kvtuner eval TASK");
     app->add_option("reference", o->first, "Record of the reference")->required();
     app->add_option("candidate", o->second, "Record that is held against it")->required();
-    app->add_option("--margin", o->margin, "Points within which the runs are to count as equal")
-        ->check(CLI::Range(0.0, 100.0))
-        ->capture_default_str();
+    margin_option(*app, o->margin);
     app->add_flag("--json", o->json, "Print JSON, with the responses of all items whose verdict changed");
     app->footer(R"(Both must be complete runs of the same items, prompts and settings.
 Example:

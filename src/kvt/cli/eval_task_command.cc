@@ -164,9 +164,7 @@ void run_options(CLI::App * app, const std::shared_ptr<Options> & o) {
     threads_option(*app, o->lanes.n_threads);
     app->add_option("--chat-template", o->lanes.chat_template,
                     "Name or text of a chat template that llama.cpp knows; default: the model's own");
-    app->add_option("--margin", o->margin, "Points within which plans are to count as equal to f16")
-        ->check(CLI::Range(0.0, 100.0))
-        ->capture_default_str();
+    margin_option(*app, o->margin);
     app->add_option("-o,--out", o->lanes.out, "Folder of the records; an unfinished run goes on there")
         ->default_val("kvtuner-eval");
     app->add_flag("--retry-errors", o->retry, "Ask again where a record has an error");

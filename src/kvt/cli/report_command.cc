@@ -6,6 +6,7 @@
 
 #include "kvt/base/file_io.h"
 #include "kvt/cli/commands.h"
+#include "kvt/cli/common_options.h"
 #include "kvt/cli/console.h"
 #include "kvt/report/html_page.h"
 #include "kvt/report/report_data.h"
@@ -18,11 +19,13 @@ namespace {
 
 struct Options {
     std::string folder, output, markdown, csv;
-    bool        json = false;
+    double      margin = 1;  // points
+    bool        json   = false;
 };
 
 Result<int> run_report(const Options & o) {
-    KVT_TRY(const Results results, read_results(o.folder));
+    KVT_TRY(Results results, read_results(o.folder));
+    results.margin = o.margin / 100;
     if (o.json) {
         print_json(report_json(results, build_info::kVersion));
         return 0;
@@ -55,6 +58,7 @@ void add_report(Commands & commands) {
     app->add_option("-o,--output", o->output, "HTML file to write; default: report.html in DIR");
     app->add_option("--markdown", o->markdown, "Markdown file to write as well");
     app->add_option("--csv", o->csv, "Folder for one CSV file per table");
+    margin_option(*app, o->margin);
     app->add_flag("--json", o->json, "Print the records as JSON, and write nothing");
     app->footer("Examples:\n  kvtuner report tuned\n  kvtuner report tuned -o report.html --markdown report.md --csv figures\n");
     app->callback([&commands, o] { commands.action = [o] { return run_report(*o); }; });

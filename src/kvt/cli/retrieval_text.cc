@@ -34,7 +34,7 @@ std::string retrieval_text(const std::vector<TaskRecord> & records) {
         depths.insert(place.second);
     }
     std::vector<Table::Column> columns{{"length"}, {"recall % by depth %", Align::left}};
-    for (const int depth : depths) columns.push_back({fmt::format("{}-{}", depth, depth == 90 ? 100 : depth + 9)});
+    for (const int depth : depths) columns.push_back({tenth_name(depth)});
     Table      table(std::move(columns));
     const auto row = [&](int length, const std::string & name, const auto & text) {
         std::vector<std::string> cells{fmt::format("{}", length), name};

@@ -134,18 +134,14 @@ std::string runs_text(const std::vector<TaskRecord> & records) {
             cells.push_back(fmt::format("{}", s.value(field, 0)));
         table.row(std::move(cells));
     }
-    const Json & h   = records[0].header;
-    std::string  out = table.text() + samples_text(records) + retrieval_text(records);
-    out += fmt::format("\n{}{}{}: {} items, {} sample{} each, at most {} new tokens, seed {}\n", h.value("task", ""),
-                       h.value("variant", "").empty() ? "" : " ", h.value("variant", ""), h.value("n_items", 0),
-                       h.value("samples", 1), h.value("samples", 1) == 1 ? "" : "s", h.value("max_new_tokens", 0),
-                       h.value("seed", 0));
+    std::string out = table.text() + samples_text(records) + retrieval_text(records);
+    out += "\n" + settings_text(records[0]) + "\n";
     for (const TaskRecord & r : records) {
         out += fmt::format("record: {}\n", r.path);
         if (const int n = r.summary.value("n_unscored", 0); n > 0)
             out += fmt::format("warning: {} answers of {} are not scored\n", n, run_name(r));
     }
-    for (const auto & warning : h.value("warnings", Json::array()))
+    for (const auto & warning : records[0].header.value("warnings", Json::array()))
         out += fmt::format("warning: {}\n", warning.get<std::string>());
     return out;
 }

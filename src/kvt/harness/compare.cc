@@ -26,18 +26,23 @@ std::map<Key, const ItemLine *> by_key(const TaskRecord & record) {
     return lines;
 }
 
+// The first of kSameFields whose values differ; null if there is none.
+const char * differing_field(const TaskRecord & a, const TaskRecord & b) {
+    for (const char * field : kSameFields) {
+        if (a.header.value(field, Json()) != b.header.value(field, Json())) return field;
+    }
+    return nullptr;
+}
+
 Status check_headers(const TaskRecord & a, const TaskRecord & b) {
     for (const TaskRecord * r : {&a, &b}) {
         if (r->summary.is_null())
             return Error{fmt::format("record {} is unfinished: run the same command again to complete it", r->path)};
     }
-    for (const char * field : kSameFields) {
-        const Json x = a.header.value(field, Json()), y = b.header.value(field, Json());
-        if (x != y)
-            return Error{
-                fmt::format("{} and {} are different runs: \"{}\" is {} and {}", a.path, b.path, field, x.dump(), y.dump())};
-    }
-    return ok_status();
+    const char * field = differing_field(a, b);
+    if (field == nullptr) return ok_status();
+    return Error{fmt::format("{} and {} are different runs: \"{}\" is {} and {}", a.path, b.path, field,
+                             a.header.value(field, Json()).dump(), b.header.value(field, Json()).dump())};
 }
 
 Status check_lines(const TaskRecord & a, const TaskRecord & b) {
@@ -73,26 +78,25 @@ Json to_json(const Flip & f) {
                 {"candidate", side(*f.second, f.second_score)}};
 }
 
-Json to_json(const ScoreDifference & d, double margin) {
-    const PairedScore & p = d.paired;
-    Json j{{"reference", kvt::to_json(d.first)}, {"candidate", kvt::to_json(d.second)}, {"difference", p.difference}, {"n", p.n}};
-    j["se"] = or_null(p.se);
-    put_interval(j, p.interval);
-    j["only_reference"] = p.binary ? Json(p.only_first) : Json(nullptr);
-    j["only_candidate"] = p.binary ? Json(p.only_second) : Json(nullptr);
-    j["mcnemar_p"]      = or_null(p.p);
-    if (d.name == kLogLikelihood) return j;
-    j["smallest_margin"] = or_null(p.smallest_margin);
-    j["margin"]          = margin;
-    j["equivalent"]      = p.smallest_margin ? Json(*p.smallest_margin <= margin) : Json(nullptr);
-    return j;
-}
-
 }  // namespace
 
 std::string run_name(const TaskRecord & record) {
     if (record.header.contains("server")) return "server " + record.header["server"].value("model", "");
     return record.header.value("plan", Json::object()).value("name", record.path);
+}
+
+std::string settings_text(const TaskRecord & record) {
+    const Json &      h       = record.header;
+    const std::string variant = h.value("variant", "");
+    const int         samples = h.value("samples", 1);
+    return fmt::format("{}{}{}: {} items, {} sample{} each, at most {} new tokens, seed {}", h.value("task", ""),
+                       variant.empty() ? "" : " ", variant, h.value("n_items", 0), samples, samples == 1 ? "" : "s",
+                       h.value("max_new_tokens", 0), h.value("seed", 0));
+}
+
+bool same_questions(const TaskRecord & first, const TaskRecord & second) {
+    const auto prompts = [](const TaskRecord & r) { return r.header.value("prompts_sha256", Json()); };
+    return differing_field(first, second) == nullptr && prompts(first) == prompts(second);
 }
 
 Result<RunComparison> compare_records(const TaskRecord & first, const TaskRecord & second) {
@@ -127,6 +131,21 @@ Result<RunComparison> compare_records(const TaskRecord & first, const TaskRecord
         if (a != b) c.flips.push_back({&line, &other, a, b});
     }
     return c;
+}
+
+Json to_json(const ScoreDifference & d, double margin) {
+    const PairedScore & p = d.paired;
+    Json j{{"reference", to_json(d.first)}, {"candidate", to_json(d.second)}, {"difference", p.difference}, {"n", p.n}};
+    j["se"] = or_null(p.se);
+    put_interval(j, p.interval);
+    j["only_reference"] = p.binary ? Json(p.only_first) : Json(nullptr);
+    j["only_candidate"] = p.binary ? Json(p.only_second) : Json(nullptr);
+    j["mcnemar_p"]      = or_null(p.p);
+    if (d.name == kLogLikelihood) return j;
+    j["smallest_margin"] = or_null(p.smallest_margin);
+    j["margin"]          = margin;
+    j["equivalent"]      = p.smallest_margin ? Json(*p.smallest_margin <= margin) : Json(nullptr);
+    return j;
 }
 
 Json to_json(const RunComparison & c, double margin) {

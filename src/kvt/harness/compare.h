@@ -14,6 +14,12 @@ namespace kvt {
 // The plan of a record, or "server " and the model that it named.
 std::string run_name(const TaskRecord & record);
 
+// "gsm8k text: 100 items, 1 sample each, at most 1024 new tokens, seed 0".
+std::string settings_text(const TaskRecord & record);
+
+// Whether two records ask the same of a model, as far as their headers say: task, data, settings, prompts.
+bool same_questions(const TaskRecord & first, const TaskRecord & second);
+
 struct ScoreDifference {
     std::string name;
     MeanScore   first, second;
@@ -40,6 +46,7 @@ struct RunComparison {
 Result<RunComparison> compare_records(const TaskRecord & first, const TaskRecord & second);
 
 // `margin` is the difference in score, 0.01 for one point, up to which the runs are to count as equal.
+Json to_json(const ScoreDifference & difference, double margin);
 Json to_json(const RunComparison & comparison, double margin);
 
 }  // namespace kvt

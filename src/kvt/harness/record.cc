@@ -109,14 +109,17 @@ std::string misfit(const Json & header) {
             if (found != object.end() && !((*found).*fits)()) field = name;
         }
     };
-    each(header, {"task", "variant"}, &Json::is_string);
+    each(header, {"task", "variant", kStartedField}, &Json::is_string);
     each(header, {"n_items", "samples", "max_new_tokens", "seed"}, &Json::is_number_integer);
-    each(header, {"plan", "server"}, &Json::is_object);
+    each(header, {"model", "plan", "server"}, &Json::is_object);
+    each(header, {"private_text"}, &Json::is_boolean);
     each(header, {"warnings"}, &Json::is_array);
     if (!field.empty()) return field;
+    if (header.contains("model")) each(header["model"], {"name", "file_sha256"}, &Json::is_string);
     if (header.contains("plan")) {
         each(header["plan"], {"name"}, &Json::is_string);
         each(header["plan"], {"effective_bits"}, &Json::is_number);
+        each(header["plan"], {"stock"}, &Json::is_boolean);
     }
     if (header.contains("server")) each(header["server"], {"model"}, &Json::is_string);
     for (const auto & warning : header.value("warnings", Json::array()))

@@ -5,6 +5,8 @@
 #include <map>
 #include <optional>
 
+#include <fmt/format.h>
+
 #include "kvt/harness/summary.h"
 
 namespace kvt {
@@ -59,6 +61,8 @@ std::vector<RetrievalCell> by_tenths(std::span<const RetrievalCell> cells) {
     }
     return cells_of(places);
 }
+
+std::string tenth_name(int depth) { return fmt::format("{}-{}", depth, depth == 90 ? 100 : depth + 9); }
 
 Json to_json(std::span<const RetrievalCell> cells) {
     Json out = Json::array();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "kvt/harness/record.h"
@@ -22,6 +23,9 @@ std::vector<RetrievalCell> retrieval_map(std::span<const ItemLine> lines);
 
 // The same in ten steps of depth, 0-9 to 90-100, each the mean of its items.
 std::vector<RetrievalCell> by_tenths(std::span<const RetrievalCell> cells);
+
+// A step as text, by the depth at which it begins: "10-19", "90-100".
+std::string tenth_name(int depth);
 
 // Below this score of the reference a cell says nothing about a plan.
 inline constexpr double kInformativeScore = 0.5;

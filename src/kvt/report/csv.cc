@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "kvt/report/needle_map.h"
 #include "kvt/report/report_data.h"
 #include "kvt/report/text_files.h"
 
@@ -16,6 +17,7 @@ std::string cell(const std::string & text) {
     return quoted + "\"";
 }
 std::string cell(double x) { return std::isfinite(x) ? fmt::format("{}", x) : ""; }
+std::string cell(const std::optional<double> & x) { return x ? cell(*x) : ""; }
 std::string cell(int x) { return fmt::format("{}", x); }
 std::string cell(uint64_t x) { return fmt::format("{}", x); }
 
@@ -111,6 +113,56 @@ std::string positions_csv(const KldRecordView & record) {
     return text;
 }
 
+// Ends of an interval that may be missing.
+std::optional<double> low_end(const std::optional<Interval> & x) { return x ? std::optional(x->low) : std::nullopt; }
+std::optional<double> high_end(const std::optional<Interval> & x) { return x ? std::optional(x->high) : std::nullopt; }
+
+std::string tasks_csv(const Results & results) {
+    std::string text =
+        "task,variant,plan,effective_bits,complete,items,score,mean,ci_low,ci_high,difference,difference_low,difference_high,"
+        "only_reference,only_candidate,mcnemar_p,smallest_margin,margin,equivalent\r\n";
+    for (const TaskRun & run : results.tasks) {
+        for (const TaskPlan & plan : run.plans) {
+            for (const auto & [name, score] : plan.summary.scores) {
+                const ScoreDifference * d     = difference_of(plan, name);
+                const PairedScore       p     = d == nullptr ? PairedScore{} : d->paired;
+                const auto              known = [&](bool there, const std::string & value) { return there ? value : ""; };
+                row(text, run.task, run.variant, plan.name, plan.effective_bits, plan.complete ? 1 : 0, plan.summary.n_items,
+                    name, score.mean, low_end(score.interval), high_end(score.interval), known(d != nullptr, cell(p.difference)),
+                    low_end(p.interval), high_end(p.interval), known(p.binary, cell(p.only_first)),
+                    known(p.binary, cell(p.only_second)), p.p, p.smallest_margin,
+                    known(p.smallest_margin.has_value(), cell(results.margin)),
+                    known(p.smallest_margin.has_value(), cell(p.smallest_margin <= results.margin ? 1 : 0)));
+            }
+        }
+    }
+    return text;
+}
+
+std::string changed_answers_csv(const Results & results) {
+    std::string text = "task,variant,plan,item,sample,gold,reference_answer,answer,reference_score,score\r\n";
+    for (const TaskRun & run : results.tasks) {
+        for (const TaskPlan & plan : run.plans) {
+            for (const ChangedAnswer & c : plan.changed) {
+                row(text, run.task, run.variant, plan.name, c.item, c.sample, c.gold.value_or(""), c.reference.value_or(""),
+                    c.answer.value_or(""), c.reference_score, c.score);
+            }
+        }
+    }
+    return text;
+}
+
+std::string needles_csv(const std::vector<NeedleMap> & maps) {
+    std::string text = "task,variant,plan,length,depth,n,mean,reference\r\n";
+    for (const NeedleMap & map : maps) {
+        for (const NeedlePlan & plan : map.plans) {
+            for (const NeedleCell & c : plan.cells)
+                row(text, map.task, map.variant, plan.name, c.found.length, c.found.depth, c.found.n, c.found.mean, c.reference);
+        }
+    }
+    return text;
+}
+
 }  // namespace
 
 std::vector<NamedText> csv_files(const Results & results) {
@@ -124,6 +176,9 @@ std::vector<NamedText> csv_files(const Results & results) {
         files.push_back({"attention.csv", attention_csv(*results.sensitivity)});
     if (results.bench) files.push_back({"bench.csv", bench_csv(*results.bench)});
     if (results.positions) files.push_back({"positions.csv", positions_csv(*results.positions)});
+    if (!results.tasks.empty()) files.push_back({"tasks.csv", tasks_csv(results)});
+    if (compared(results.tasks)) files.push_back({"changed_answers.csv", changed_answers_csv(results)});
+    if (const auto maps = needle_maps(results.tasks); !maps.empty()) files.push_back({"needles.csv", needles_csv(maps)});
     return files;
 }
 

@@ -3,33 +3,21 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "kvt/report/markdown_row.h"
 #include "kvt/report/report_data.h"
 #include "kvt/report/study_text.h"
+#include "kvt/report/task_markdown.h"
 #include "kvt/report/text_files.h"
 
 namespace kvt {
 
 namespace {
 
-// Text that Markdown shows as it is: punctuation that could mean something is escaped.
-std::string plain(std::string_view text) {
-    std::string out;
-    for (const char c : clean_text(text)) {
-        if (std::string_view("\\`*_{}[]<>()#+!|~&").find(c) != std::string_view::npos) out += '\\';
-        out += c;
-    }
-    return out;
-}
+using markdown::plain;
+using markdown::row;
 
 std::string interval(double low, double high) { return std::isnan(low) ? "" : fmt::format("{:.4f} to {:.4f}", low, high); }
 std::string mib(uint64_t bytes) { return fmt::format("{:.1f}", static_cast<double>(bytes) / (1 << 20)); }
-
-// A table row; all cells bold if `strong`.
-std::string row(const std::vector<std::string> & cells, bool strong = false) {
-    std::string line = "|";
-    for (const std::string & cell : cells) line += strong && !cell.empty() ? " **" + cell + "** |" : " " + cell + " |";
-    return line + "\n";
-}
 
 std::string frontier(const Results & results) {
     const Study & study = results.study;
@@ -180,6 +168,7 @@ std::string markdown_report(const Results & results, const std::string & tool_ve
     if (results.held_out) text += held_out(*results.held_out);
     if (results.plan) text += memory(*results.plan);
     if (results.bench) text += speed(*results.bench);
+    text += task_markdown(results);
     return text + provenance(results, tool_version);
 }
 

@@ -7,12 +7,11 @@
 
 #include "kvt/base/json_text.h"
 #include "kvt/base/shell.h"
+#include "kvt/report/needle_map.h"
 
 namespace kvt {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kFirstContext = 1024, kLastContext = 131072;
 
@@ -57,6 +56,16 @@ std::string kld_command(const KldRecordView & record) {
     return fmt::format("kvtuner eval kld -m model.gguf {} -c {} --chunks {}{} -o tuned/eval_kld.json", fmt::join(plans, " "),
                        fmt::join(lengths, ","), record.lengths.front().n_chunks,
                        record.lengths.front().mode == "decode" ? " --decode" : "");
+}
+
+// Comparisons as the report shows them; the records lie in the folder itself or one below.
+void add_comparisons(const TaskRun & run, double margin, std::vector<std::string> & commands) {
+    const auto record = [](const TaskPlan & plan) { return shell_quoted("tuned/" + clean_text(plan.file)); };
+    for (const TaskPlan & plan : run.plans) {
+        if (plan.differences.empty()) continue;
+        commands.push_back(
+            fmt::format("kvtuner eval compare {} {} --margin {:g}", record(run.plans.front()), record(plan), 100 * margin));
+    }
 }
 
 Json sensitivity_json(const SensitivityTable & table) {
@@ -112,6 +121,7 @@ std::vector<std::string> commands_to_repeat(const Results & results) {
         }
         if (results.positions) commands.push_back(kld_command(*results.positions));
         if (results.bench) commands.push_back(bench_command(*results.bench));
+        for (const TaskRun & run : results.tasks) add_comparisons(run, results.margin, commands);
         commands.emplace_back(
             "GGML_BACKEND_PATH=libggml-kvtuner.so KVT_PLAN=tuned/plan.json llama-server -m model.gguf --device KVT0 -c 8192");
     }
@@ -143,6 +153,8 @@ Json report_json(const Results & results, const std::string & tool_version) {
     j["memory"]            = results.plan ? memory_json(*results.plan) : Json::array();
     j["bench"]             = results.bench ? bench_json(*results.bench) : Json();
     j["positions"]         = results.positions ? kld_view_json(*results.positions) : Json();
+    j["tasks"]             = results.tasks.empty() ? Json() : task_runs_json(results.tasks, results.margin);
+    j["needles"]           = needle_maps_json(needle_maps(results.tasks));
     j["commands"]          = commands_to_repeat(results);
     return j;
 }

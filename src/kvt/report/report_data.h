@@ -32,7 +32,7 @@ std::vector<std::string> commands_to_repeat(const Results & results);
 std::string clean_text(std::string_view text);
 
 // Everything the page needs, schema "kvtuner.report" version 1: the records as they are (without the figures per head), the
-// memory table, speeds, errors by position and the commands. Equal results give equal JSON.
+// memory table, speeds, errors by position, tasks, needles and the commands. Equal results give equal JSON.
 nlohmann::ordered_json report_json(const Results & results, const std::string & tool_version);
 
 }  // namespace kvt

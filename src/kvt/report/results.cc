@@ -27,6 +27,19 @@ Status check_model(const Study & study, const std::optional<Record> & record, co
     return other_model(study, path, record->model.name, record->model.file_sha256);
 }
 
+Status check_task_model(const Study & study, const TaskRecord & record) {
+    const Json model = record.header.value("model", Json::object());
+    if (!model.contains("file_sha256")) {
+        return Error{
+            fmt::format("{} does not say which model answered: ask the server with kvtuner eval -m MODEL too, or move the "
+                        "record out of the folder",
+                        record.path)};
+    }
+    const auto sha256 = model["file_sha256"].get<std::string>();
+    if (sha256 == study.model.file_sha256) return ok_status();
+    return other_model(study, record.path, model.value("name", ""), sha256);
+}
+
 }  // namespace
 
 std::vector<PairBits> chosen_pairs(const Results & results) {
@@ -58,6 +71,9 @@ Result<Results> read_results(const std::string & folder) {
         return other_model(results.study, at("bench.json"), results.bench->model, results.bench->file_sha256);
     if (results.positions && results.positions->file_sha256 != results.study.model.file_sha256)
         return other_model(results.study, at("eval_kld.json"), results.positions->model, results.positions->file_sha256);
+    KVT_TRY(const std::vector<TaskRecord> records, read_task_records(folder));
+    for (const TaskRecord & record : records) KVT_CHECK_OK(check_task_model(results.study, record));
+    KVT_TRY(results.tasks, task_runs(records, folder));
 
     const std::vector<PairBits> pairs = chosen_pairs(results);
     if (results.held_out && !results.held_out->plans.empty() && results.held_out->plans.front().pairs != pairs) {

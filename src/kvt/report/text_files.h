@@ -17,8 +17,9 @@ struct NamedText {
     std::string name, text;
 };
 
-// evaluations.csv, plan.csv, held_out.csv, memory.csv, bench.csv, positions.csv and increments.csv or sensitivity.csv and
-// attention.csv, as far as there are records for them. RFC 4180; figures at full precision, unknown ones empty.
+// evaluations.csv, plan.csv, held_out.csv, memory.csv, bench.csv, positions.csv, tasks.csv, changed_answers.csv, needles.csv and
+// increments.csv or sensitivity.csv and attention.csv, as far as there are records for them. RFC 4180; figures at full precision,
+// unknown ones empty.
 std::vector<NamedText> csv_files(const Results & results);
 
 }  // namespace kvt

@@ -82,11 +82,7 @@ std::string_view before_stops(std::string_view response, const std::vector<std::
 Verdict finished(Verdict verdict, std::string_view response) {
     constexpr size_t kMaxBytes = 1000;
     if (verdict.extracted == kInvalid) verdict.flags.push_back("no_answer");
-    if (verdict.extracted.size() > kMaxBytes) {
-        size_t end = kMaxBytes;
-        while (end > 0 && (static_cast<uint8_t>(verdict.extracted[end]) & 0xc0u) == 0x80u) --end;  // not inside a character
-        verdict.extracted.resize(end);
-    }
+    verdict.extracted.resize(utf8_prefix(verdict.extracted, kMaxBytes).size());
     if (is_utf8(response) && response.find('\0') == std::string_view::npos) return verdict;
     verdict.flags.push_back("bad_utf8");
     verdict.extracted = clean_utf8(verdict.extracted);

@@ -3,91 +3,15 @@
 Paths come from the environment (set by CMake): KVT_TEST_PROGRAM, KVT_TEST_MODEL.
 """
 import csv
-import html.parser
 import json
-import os
 import pathlib
-import shutil
-import subprocess
 import tempfile
 import unittest
 
-PROGRAM = os.environ["KVT_TEST_PROGRAM"]
-MODEL = os.environ["KVT_TEST_MODEL"]
-CORPUS = str(pathlib.Path(MODEL).parent / "selfgen-corpus.txt")
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-NO_CHROMIUM = "no Chromium on this machine, so no page was opened: apt-get install chromium"
-TUNE = ["-m", MODEL, "--text", CORPUS, "--check-text", CORPUS, "-c", "64", "--chunks", "1", "--check-chunks", "8", "-t", "2"]
-METHODS = {
-    "knapsack": ["--calibration-text", CORPUS, "--calibration-tokens", "256", "--positions", "2048"],
-    "paper": ["--method", "paper", "--prompts", "1", "--generate", "4", "--population", "8", "--generations", "1"],
-}
-VOID = {"meta", "link", "br", "img", "input", "hr"}
+from report_page import CHROMIUM, CORPUS, METHODS, MODEL, NO_CHROMIUM, TUNE, ReportCase, kvtuner, marks_of, opened, rows_of
 
 
-def kvtuner(*arguments):
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("KVT_", "GGML_"))}
-    return subprocess.run([PROGRAM, *map(str, arguments)], env=env, capture_output=True, text=True, timeout=300)
-
-
-class Node:
-    def __init__(self, tag, attributes, parent):
-        self.tag, self.attributes, self.parent, self.children = tag, dict(attributes), parent, []
-
-    def all(self, wanted):
-        for child in self.children:
-            if isinstance(child, Node):
-                if wanted(child):
-                    yield child
-                yield from child.all(wanted)
-
-    def tags(self, tag):
-        return list(self.all(lambda node: node.tag == tag))
-
-    def id(self, name):
-        return next(self.all(lambda node: node.attributes.get("id") == name))
-
-    def text(self):
-        return "".join(child if isinstance(child, str) else child.text() for child in self.children)
-
-
-class Tree(html.parser.HTMLParser):
-    """The page as nodes; Chromium prints every end tag."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.root = self.now = Node("", {}, None)
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        node = Node(tag, attributes, self.now)
-        self.now.children.append(node)
-        if tag not in VOID:
-            self.now = node
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.now.tag == tag, f"<{self.now.tag}> ends as </{tag}>"
-            self.now = self.now.parent
-
-    def handle_data(self, data):
-        self.now.children.append(data)
-
-
-def opened(page):
-    """The page after its scripts ran, and what they said on the console."""
-    with tempfile.TemporaryDirectory() as profile:
-        done = subprocess.run(
-            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--enable-logging=stderr",
-             "--virtual-time-budget=5000", "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
-    return Tree(done.stdout).root, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-
-
-def rows_of(table):
-    return [[cell for cell in row.children if isinstance(cell, Node)] for row in table.tags("tbody")[0].tags("tr")]
-
-
-class Report(unittest.TestCase):
+class Report(ReportCase):
     @classmethod
     def setUpClass(cls):
         cls.scratch = tempfile.TemporaryDirectory()
@@ -109,32 +33,8 @@ class Report(unittest.TestCase):
             return json.loads(self.report(self.root / method, "--json"))["study"]
         return json.loads((self.root / method / name).read_text())
 
-    def report(self, folder, *options):
-        done = kvtuner("report", folder, *options)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
-
     def page(self, method):
-        if CHROMIUM is None:
-            self.skipTest(NO_CHROMIUM)
-        self.report(self.root / method)
-        dom, console = opened(self.root / method / "report.html")
-        self.assertEqual(console, [])
-        return dom
-
-    def assert_shown(self, cell, value, scale=1):
-        """The cell carries the record's value in full, and its text is that value rounded."""
-        if value is None:
-            self.assertEqual((cell.attributes.get("data-value"), cell.text()), (None, "-"))
-            return
-        self.assertEqual(float(cell.attributes["data-value"]), value)
-        text = cell.text()
-        if "e" in text:
-            self.assertAlmostEqual(float(text) / value, 1, delta=0.051)
-        else:
-            digits = len(text.partition(".")[2])
-            self.assertGreaterEqual(digits, 1, text)
-            self.assertAlmostEqual(float(text), value * scale, delta=0.501 * 10 ** -digits)
+        return self.open_page(self.root / method)
 
     def assert_held_out(self, method):
         plans, rows = self.record(method, "held_out.json")["plans"], rows_of(self.page(method).id("held-out-table").tags("table")[0])
@@ -162,7 +62,7 @@ class Report(unittest.TestCase):
             with self.subTest(method):
                 study, frontier = self.record(method, "study"), self.page(method).id("frontier")
                 plans = [plan for plan in study["evaluations"] if plan["label"] != "KV16"]
-                marks = list(frontier.all(lambda node: "mark" in node.attributes.get("class", "").split()))
+                marks = marks_of(frontier)
                 self.assertEqual(len(marks), len(plans))
                 self.assertEqual([mark.attributes["tabindex"] for mark in marks].count("0"), 1)
                 self.assertTrue(all(mark.attributes["aria-label"] for mark in marks))
@@ -202,7 +102,7 @@ class Report(unittest.TestCase):
             speeds = [measured[kind][name] for kind in ("generation", "prefill") for name in ("median", "min", "max", "ratio_to_f16")]
             for cell, value in zip(row[3:], speeds, strict=True):
                 self.assert_shown(cell, value)
-        marks = list(dom.id("speed").all(lambda node: "mark" in node.attributes.get("class", "").split()))
+        marks = marks_of(dom.id("speed"))
         self.assertEqual(len(marks), len(rows))
         self.assertIn(f"--plan {self.root / 'knapsack' / 'plan.json'} --plan kivi:KV4 --depth 0,256 --reps 2", dom.id("commands").text())
         with self.assertRaises(StopIteration):
@@ -218,7 +118,7 @@ class Report(unittest.TestCase):
             self.assertEqual((row[2].attributes["data-value"], row[3].attributes["data-value"]), (str(part["first"]), str(part["last"])))
             self.assert_shown(row[4], part["kld"])
             self.assert_shown(row[5], part["same_top_1"], 100)
-        marks = list(dom.id("positions").all(lambda node: "mark" in node.attributes.get("class", "").split()))
+        marks = marks_of(dom.id("positions"))
         self.assertEqual(len(marks), 2 * len(lengths[0]["plans"][0]["by_position"]))
 
     def test_switches_sorting_and_keys(self):
@@ -240,7 +140,7 @@ class Report(unittest.TestCase):
         plans = self.record("knapsack", "held_out.json")["plans"]
         chart = next(dom.id("frontier").all(lambda node: node.attributes.get("class") == "chart"))
         self.assertIn("payload bits per element", chart.text())
-        marks = list(chart.all(lambda node: "mark" in node.attributes.get("class", "").split()))
+        marks = marks_of(chart)
         self.assertEqual(len(marks), len(plans))
         focused = [mark for mark in marks if mark.attributes["tabindex"] == "0"]
         self.assertEqual(len(focused), 1)

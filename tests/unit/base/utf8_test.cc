@@ -23,5 +23,13 @@ TEST(Utf8, CleansWhatIsNone) {
               "b");
 }
 
+TEST(Utf8, APrefixCutsNoCharacter) {
+    EXPECT_EQ(utf8_prefix("plain", 9), "plain");
+    EXPECT_EQ(utf8_prefix("plain", 2), "pl");
+    EXPECT_EQ(utf8_prefix("a\xe2\x82\xac", 3), "a");
+    EXPECT_EQ(utf8_prefix("\xe2\x82\xac", 3), "\xe2\x82\xac");
+    EXPECT_EQ(utf8_prefix("\xe2\x82\xac", 0), "");
+}
+
 }  // namespace
 }  // namespace kvt

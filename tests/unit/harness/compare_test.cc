@@ -47,6 +47,16 @@ TEST(CompareRecords, ListsTheItemsThatChanged) {
     EXPECT_EQ(to_json(*c, 1.0)["scores"]["exact"]["equivalent"], true);
 }
 
+TEST(CompareRecords, SameQuestionsAreThoseOfOneHeader) {
+    const TaskRecord a = record("f16", {1, 1}), b = record("KV4", {0, 0});
+    EXPECT_TRUE(same_questions(a, b));
+    for (const char * field : {"task", "seed", "prompts_sha256"}) {
+        TaskRecord other    = b;
+        other.header[field] = "other";
+        EXPECT_FALSE(same_questions(a, other)) << field;
+    }
+}
+
 TEST(CompareRecords, OrderOfLinesDoesNotMatter) {
     const TaskRecord a = record("f16", {1, 1, 0});
     TaskRecord       b = record("KV4", {1, 1, 0});

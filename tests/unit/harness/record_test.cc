@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -142,6 +143,9 @@ TEST(TaskRecord, FieldsOfOtherTypesAreNamed) {
                                                                                   {"task", 1},
                                                                                   {"n_items", "many"},
                                                                                   {"plan", "kivi"},
+                                                                                  {"model", "m.gguf"},
+                                                                                  {"private_text", "no"},
+                                                                                  {"started", 2025},
                                                                                   {"server", Json::array()},
                                                                                   {"warnings", {1}}}) {
         Json head   = header();
@@ -151,9 +155,12 @@ TEST(TaskRecord, FieldsOfOtherTypesAreNamed) {
     Json other      = header();
     other["schema"] = 5;
     EXPECT_THAT(said(other, good), HasSubstr("line 1: not the header"));
-    Json unnamed    = header();
-    unnamed["plan"] = {{"name", 3}};
-    EXPECT_THAT(said(unnamed, good), HasSubstr("\"name\""));
+    for (const auto & [object, field] :
+         {std::pair("plan", "name"), std::pair("plan", "stock"), std::pair("model", "file_sha256")}) {
+        Json inner    = header();
+        inner[object] = {{field, 3}};
+        EXPECT_THAT(said(inner, good), HasSubstr(fmt::format("\"{}\"", field)));
+    }
     for (const Json & summary :
          {Json(3), Json::object(), Json{{"scores", 1}}, Json{{"scores", {{"exact", 1}}}},
           Json{{"scores", {{"exact", {{"mean", "high"}}}}}}, Json{{"scores", Json::object()}, {"n_items", "x"}}}) {

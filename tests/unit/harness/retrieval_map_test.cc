@@ -37,6 +37,7 @@ TEST(RetrievalMap, OneCellForEveryLengthAndDepth) {
     EXPECT_EQ(tenths[0].n, 3);
     EXPECT_NEAR(tenths[0].mean, 2.0 / 3, 1e-12);
     EXPECT_EQ(tenths[1].depth, 90) << "100 belongs to the last step";
+    EXPECT_EQ(tenth_name(tenths[0].depth) + " " + tenth_name(tenths[1].depth), "0-9 90-100");
 }
 
 TEST(RetrievalMap, EmptyWithoutDepths) {

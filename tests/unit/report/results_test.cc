@@ -9,6 +9,7 @@
 #include "kvt/base/file_io.h"
 #include "kvt/tuner/study_store.h"
 #include "support/results.h"
+#include "support/task_records.h"
 
 namespace kvt::testing {
 namespace {
@@ -108,6 +109,26 @@ TEST_F(ReadResults, SpeedsAreOfTheSameModel) {
     r.bench->file_sha256 = hash_of('f');
     put(r);
     EXPECT_THAT(complaint(), HasSubstr("bench.json is of the model \"example-4L\" (ffffffffffff), the study of"));
+}
+
+TEST_F(ReadResults, RecordsOfTasksAreOfTheSameModel) {
+    put(example_results());
+    EXPECT_TRUE(read_results(folder_)->tasks.empty());
+    TaskRecord record = task_record("KV4", {1, 0});
+    put("gsm8k-text-KV4.jsonl", record_text(record));
+    const auto read = read_results(folder_);
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    ASSERT_EQ(read->tasks.size(), 1u);
+    EXPECT_EQ(read->tasks[0].plans[0].file, "gsm8k-text-KV4.jsonl");
+    record.header["model"]["file_sha256"] = hash_of('f');
+    put("gsm8k-text-KV4.jsonl", record_text(record));
+    EXPECT_THAT(complaint(), HasSubstr("gsm8k-text-KV4.jsonl is of the model \"example-4L\" (ffffffffffff), the study of"));
+    record.header.erase("model");
+    put("gsm8k-text-KV4.jsonl", record_text(record));
+    EXPECT_THAT(complaint(), HasSubstr("gsm8k-text-KV4.jsonl does not say which model answered"));
+    record.header["schema_version"] = 2;
+    put("gsm8k-text-KV4.jsonl", record_text(record));
+    EXPECT_THAT(complaint(), HasSubstr("gsm8k-text-KV4.jsonl line 1: a schema_version that this kvtuner does not know"));
 }
 
 TEST_F(ReadResults, APlanThatWasNotCheckedIsAnError) {

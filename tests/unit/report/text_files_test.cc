@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "support/results.h"
+#include "support/task_records.h"
 
 namespace kvt::testing {
 namespace {
@@ -56,6 +57,56 @@ TEST(Markdown, SpeedsOfABench) {
                 HasSubstr("3 interleaved repetitions (slowest to fastest), and ratio to stock f16; 2 threads, Some Processor."));
     EXPECT_THAT(text, HasSubstr("| 4096 | tuned/plan.json | 140.0 (139.5 to 141.0) | 1.75 | 140.0 (139.5 to 141.0) | 1.75 |"));
     EXPECT_THAT(files_of(r)["bench.csv"], HasSubstr("4096,tuned/plan.json,1234,140,139.5,141,1.75,140,139.5,141,1.75\r\n"));
+}
+
+TEST(Markdown, ScoresOfTasks) {
+    Results r = example_results();
+    for (const char * part : {"## Tasks", "## Changed", "## Needles"})
+        EXPECT_THAT(markdown_report(r, "1.2.3"), Not(HasSubstr(part))) << part;
+    TaskRecord plan         = task_record("KV4", {1, 0, 0, 1});
+    plan.lines[1].extracted = "a|b <i>";
+    r.tasks                 = *task_runs({task_record("f16 (stock)", {1, 1, 0, 1}, true), plan}, "tuned");
+    r.margin                = 0.02;
+    const std::string text  = markdown_report(r, "1.2.3");
+    EXPECT_THAT(text, HasSubstr("* gsm8k text: 4 items, 1 sample each, at most 1024 new tokens, seed 7\n"));
+    EXPECT_THAT(text, HasSubstr("| equal within 2 points |\n"));
+    EXPECT_THAT(text, HasSubstr("| gsm8k text | f16 \\(stock\\) | 4 | flexible | 75.0 | 26.0 to 124.0 |  |  |  |  |\n"));
+    EXPECT_THAT(text, HasSubstr("| gsm8k text | KV4 | 4 | flexible | 50.0 | -6.6 to 106.6 | -25.00 | "));
+    EXPECT_THAT(text, HasSubstr(" | 1 | not shown, only within "));
+    EXPECT_THAT(text, HasSubstr("| gsm8k text | KV4 | 1 | 18 | 18 | a\\|b \\<i\\> | lost |\n"));
+    EXPECT_THAT(text, HasSubstr("kvtuner eval compare 'tuned/f16 (stock).jsonl' tuned/KV4.jsonl --margin 2\n"));
+
+    const auto files = files_of(r);
+    EXPECT_THAT(files.at("tasks.csv"), HasSubstr("\r\ngsm8k,text,f16 (stock),4.5,1,4,flexible,0.75,"));
+    EXPECT_THAT(files.at("tasks.csv"), HasSubstr("\r\ngsm8k,text,KV4,4.5,1,4,flexible,0.5,"));
+    EXPECT_THAT(files.at("tasks.csv"), HasSubstr(",1,0,1,"));  // lost, won, P
+    EXPECT_THAT(files.at("tasks.csv"), HasSubstr(",0.02,0\r\n"));
+    EXPECT_THAT(files.at("changed_answers.csv"), HasSubstr("\r\ngsm8k,text,KV4,1,0,18,18,a|b <i>,1,0\r\n"));
+    EXPECT_FALSE(files.contains("needles.csv"));
+}
+
+TEST(Markdown, NoAnswerChanged) {
+    Results r = example_results();
+    r.tasks   = *task_runs({task_record("f16 (stock)", {1, 1}, true), task_record("KV4", {1, 1})}, "tuned");
+    EXPECT_THAT(markdown_report(r, "1.2.3"), HasSubstr("No answer changed its verdict."));
+}
+
+TEST(Markdown, ManyChangedAnswersAreCutShort) {
+    Results r = example_results();
+    r.tasks   = *task_runs(
+          {task_record("f16 (stock)", std::vector<double>(23, 1.0), true), task_record("KV4", std::vector<double>(23, 0.0))},
+          "tuned");
+    EXPECT_THAT(markdown_report(r, "1.2.3"), HasSubstr("\n\n3 more are in the HTML report and with --csv.\n"));
+}
+
+TEST(Markdown, NeedlesByLengthAndDepth) {
+    Results r = example_results();
+    r.tasks =
+        *task_runs({needle_record("f16 (stock)", {1, 1, 1, 0, 1, 1}, true), needle_record("KV2", {1, 1, 0, 1, 1, 0})}, "tuned");
+    const std::string text = markdown_report(r, "1.2.3");
+    EXPECT_THAT(text, HasSubstr("| length | plan | 0-9 | 10-19 | 20-29 |\n"));
+    EXPECT_THAT(text, HasSubstr("| 4096 | KV2 | 100 | 0 | 100 |\n| 8192 | KV2 | 100 | (100) | 0 |\n"));
+    EXPECT_THAT(files_of(r).at("needles.csv"), HasSubstr("\r\nniah_single_1,chat,KV2,4096,10,1,0,1\r\n"));
 }
 
 TEST(Markdown, ANameOfMarkupStaysText) {

@@ -1,42 +1,5 @@
 // What the plan gives each layer and how much each layer minds: grids with one column a layer, all on the same scale.
 
-const kGutter = 74, kRow = 30;
-
-// rows: [{label, cells: [{opacity, text, lines, picked, candidate, group}]}]; layers: model layers of the columns
-function layer_grid(layers, rows, label) {
-  const size = Math.min(44, (kWidth - kGutter - 4) / layers.length), top = 4, height = top + rows.length * kRow + 40;
-  const svg = chart(height, label + " Arrow keys move between the cells; the table below has the same figures.");
-  const marks = [];
-  rows.forEach((row, r) => {
-    const y = top + r * kRow;
-    svg.append("text").attr("x", kGutter - 10).attr("y", y + kRow / 2 + 4).attr("text-anchor", "end").attr("aria-hidden", "true")
-      .text(row.label);
-    row.cells.forEach((cell, c) => {
-      const x = kGutter + c * size;
-      const hot = cell.opacity >= 0.55;
-      const g = svg.append("g").attr("class", `${hot ? "hot " : ""}${cell.picked ? "picked " : ""}${cell.group ? "group-1" : ""}`)
-        .attr("transform", `translate(${x},${y})`);
-      g.append("rect").attr("class", "cell-back").attr("width", size).attr("height", kRow);
-      g.append("rect").attr("class", "cell-heat").attr("width", size).attr("height", kRow).attr("fill-opacity", cell.opacity);
-      g.append("rect").attr("class", "cell-edge shape").attr("x", 1).attr("y", 1).attr("width", Math.max(1, size - 2)).attr("height", kRow - 2);
-      if (cell.text && size >= 7 * cell.text.length + 2)
-        g.append("text").attr("x", size / 2).attr("y", kRow / 2 + 4).attr("text-anchor", "middle").text(cell.text);
-      if (cell.candidate) g.append("circle").attr("class", "candidate").attr("cx", size / 2).attr("cy", kRow / 2).attr("r", Math.min(2.5, size / 5));
-      marks.push({node: g.node(), lines: cell.lines});
-    });
-  });
-  const every = size >= 20 ? 1 : size >= 9 ? 5 : 10, base = top + rows.length * kRow;
-  layers.forEach((layer, c) => {
-    if (layer % every === 0)
-      svg.append("text").attr("class", "soft").attr("x", kGutter + (c + 0.5) * size).attr("y", base + 16).attr("text-anchor", "middle")
-        .attr("aria-hidden", "true").text(layer);
-  });
-  svg.append("text").attr("class", "soft").attr("x", kGutter + layers.length * size / 2).attr("y", base + 34)
-    .attr("text-anchor", "middle").attr("aria-hidden", "true").text("layer");
-  make_reachable(marks, layers.length);
-  return element("div", {class: "scroll"}, svg.node());
-}
-
 // Model layers of the plan's columns.
 function plan_layers() {
   return report.formats ? report.formats.map((f) => f.layer) : report.chosen_pairs.map((_, i) => i);
@@ -56,7 +19,7 @@ function plan_section() {
   const format = (i, key) => (report.formats ? report.formats[i][key] : "-");
   const rows = pairs.map((pair, i) => ({layer: layers[i], pair, k: format(i, "k"), v: format(i, "v")}));
   section("plan", "Plan by layer",
-    element("figure", {}, layer_grid(layers, [side("K", 0), side("V", 1)], "Bits of keys and values by layer."),
+    element("figure", {}, cell_grid(layers, "layer", [side("K", 0), side("V", 1)], "Bits of keys and values by layer."),
       shade_key(used.map((bits) => [bits === 16 ? "f16" : bits + " bits", kBitsShade[bits]]))),
     folded("The same as a table", table_of([
       {title: "layer", header: true, value: (r) => r.layer, text: (r) => String(r.layer)},
@@ -84,7 +47,7 @@ function increments_section() {
   section("sensitivity", "Layer sensitivity",
     element("p", {class: "muted"}, `${searched_loss.long}, that one side of one layer adds when it alone has ${bits}, all others 8.` +
       (found.noise > 0 ? ` Standard error of one figure: ${nats(found.noise, digits)}.` : "")),
-    element("figure", {}, layer_grid(layers, [side("K", found.k, 0), side("V", found.v, 1)], "What each layer adds."),
+    element("figure", {}, cell_grid(layers, "layer", [side("K", found.k, 0), side("V", found.v, 1)], "What each layer adds."),
       shade_key(steps, ["square-root scale; 0 and less: blank"])),
     folded("The same as a table", table_of([
       {title: "layer", header: true, value: (l) => l, text: (l) => String(l)},
@@ -133,7 +96,7 @@ function pairs_section() {
   section("sensitivity", "Layer sensitivity",
     element("p", {class: "muted"}, `Relative error of the attention output (e_o) when one layer stores a pair; ${table.n_prompts} prompts, ` +
       `${grouped(table.n_tokens)} decode steps.`),
-    element("figure", {}, layer_grid(layers, rows, "Error of the attention output by layer and pair."),
+    element("figure", {}, cell_grid(layers, "layer", rows, "Error of the attention output by layer and pair."),
       shade_key(steps, ["log scale"].concat(report.candidates ? ["dot: kept by pruning"] : [], ["frame: in the plan"]))),
     folded("The same as a table", table_of([{title: "layer", header: true, value: (l) => l.layer, text: (l) => String(l.layer)}].concat(
       kPairNames.map((pair, p) => ({title: pair, value: (l) => l.e_o[p], text: (l) => nats(l.e_o[p], digits)}))),

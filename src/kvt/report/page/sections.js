@@ -131,5 +131,8 @@ held_out_section();
 memory_section();
 speed_section();
 position_section();
+tasks_section();
+changed_section();
+needles_section();
 provenance_section();
 commands_section();
