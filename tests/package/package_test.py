@@ -45,9 +45,9 @@ class Packages(unittest.TestCase):
         return done.stdout
 
     def test_tarball_runs_where_nothing_is_installed(self):
-        root = self.scratch / "root"
+        tarball, root = built.package(r"kvtuner-.*\.tar\.gz"), self.scratch / "root"
         clean_root.make(root)
-        self.run_ok(["tar", "-C", root / "opt", "-xf", built.package(r"kvtuner-.*\.tar\.gz")])
+        self.run_ok(["tar", "-C", root / "opt", "-xf", tarball])
         (folder,) = (root / "opt").iterdir()
         shutil.copy(MODEL, root / "root/model.gguf")
         program = f"/opt/{folder.name}/bin/kvtuner"

@@ -78,16 +78,16 @@ Check check_llama() {
 
 // The two that kvtuner starts itself.
 Check check_programs() {
-    const auto library = llama_library();
-    if (!library.ok()) return problem("llama.cpp programs", library.error().message, "name your own with --bin");
+    const char advice[] = "run scripts/llama_cpp.sh, or name your own with --bin (only kvtuner serve and run need them)";
+    const auto library  = llama_library();
+    if (!library.ok()) return problem("llama.cpp programs", library.error().message, advice);
     const fs::path           folder = library->parent_path();
     std::vector<std::string> found, missing;
     for (const char * name : {"llama-completion", "llama-server"}) {
         (file_exists((folder / name).string()) ? found : missing).push_back(name);
     }
     if (missing.empty()) return fine("llama.cpp programs", fmt::format("{} in {}", fmt::join(found, ", "), folder.string()));
-    return problem("llama.cpp programs", fmt::format("{} not in {}", fmt::join(missing, ", "), folder.string()),
-                   "run scripts/llama_cpp.sh, or name your own with --bin (only kvtuner serve and run need them)");
+    return problem("llama.cpp programs", fmt::format("{} not in {}", fmt::join(missing, ", "), folder.string()), advice);
 }
 
 Check check_plan_variable(const std::string & value) {

@@ -8,7 +8,7 @@ import sys
 
 QUICK = {  # by subcommand: options that are added where the command has none of the names before the first value
     "tune": [["--text", "{corpus}"], ["--check-text", "{corpus}"], ["--calibration-text", "{corpus}"], ["-c", "--ctx", "64"], ["--chunks", "1"],
-             ["--check-chunks", "4"], ["--calibration-tokens", "256"], ["--positions", "2048"], ["--prompts", "1"], ["--generate", "4"],
+             ["--check-chunks", "4"], ["--calibration-tokens", "256"], ["--positions", "8192"], ["--prompts", "1"], ["--generate", "4"],
              ["--population", "8"], ["--generations", "--trials", "1"]],
     "calibrate": [["--calibration-text", "{corpus}"], ["--calibration-tokens", "256"]],
     "profile": [["--prompts", "1"], ["--generate", "4"]],
@@ -16,7 +16,7 @@ QUICK = {  # by subcommand: options that are added where the command has none of
     "eval kld": [["--text", "{corpus}"], ["-c", "--ctx", "64"], ["--chunks", "4"]],
     "eval ppl": [["--text", "{corpus}"], ["-c", "--ctx", "64"], ["--chunks", "4"]],
     "eval agreement": [["-n", "--n-prompts", "2"], ["-l", "--tokens", "8"]],
-    "eval task": [["--shots", "0"], ["--max-new-tokens", "4"]],
+    "eval task": [["--limit", "2"], ["--shots", "0"], ["--max-new-tokens", "4"]],
     "bench": [["--reps", "1"]],
 }
 PREPARES = ("serve", "run")  # these start a program that does not end: the command is prepared and printed

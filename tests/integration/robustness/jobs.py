@@ -2,11 +2,15 @@
 
 Paths come from the environment (set by CMake): KVT_TEST_PROGRAM, KVT_TEST_MODEL.
 """
+import contextlib
 import json
 import os
 import pathlib
+import shutil
+import sqlite3
 import struct
 import subprocess
+import tempfile
 
 PROGRAM = os.environ["KVT_TEST_PROGRAM"]
 MODEL = os.environ["KVT_TEST_MODEL"]
@@ -16,7 +20,7 @@ CALIBRATION = ["--calibration-text", CORPUS, "--calibration-tokens", "512"]
 PAPER = ["--method", "paper", "--prompts", "2", "--generate", "4", "--population", "8", "--algorithm", "moead", "--first-plans", "chance",
          "--soft-limits", "4,6", "--trials", "24"]
 # What times and memory were is not the result.
-MEASURED = {"started", "prefill_seconds", "decode_seconds", "wall_seconds", "peak_rss_bytes"}
+MEASURED = {"started", "seconds", "prefill_seconds", "decode_seconds", "wall_seconds", "peak_rss_bytes"}
 
 # name: arguments for a folder that the run may write into
 JOBS = {
@@ -61,8 +65,24 @@ def lines_of(data):
     return [json.loads(line) for line in data.split(b"\n")[:-1]]
 
 
+def study_of(path):
+    """Rows of a study without what was measured. Read from a copy with its log, because reading a study writes beside it."""
+    with tempfile.TemporaryDirectory() as place:
+        for part in path.parent.glob(path.name + "*"):
+            if not part.name.endswith((".lock", "-shm")):
+                shutil.copy(part, place)
+        with contextlib.closing(sqlite3.connect(pathlib.Path(place) / path.name)) as database:
+            if database.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+                raise ValueError("damaged")
+            heads = [record for (record,) in database.execute("SELECT record FROM study")]
+            plans = list(database.execute("SELECT position, plan_sha256, n_chunks, record FROM evaluation ORDER BY position, plan_sha256"))
+    return [without(json.loads(head), MEASURED) for head in heads], [(*key, without(json.loads(record), MEASURED)) for *key, record in plans]
+
+
 def content(path):
     """What a file says, in a form that can be compared. Errors if it is damaged."""
+    if path.suffix == ".sqlite":
+        return study_of(path)
     data = path.read_bytes()
     if path.suffix == ".jsonl":
         return without(lines_of(data), MEASURED)
@@ -91,7 +111,7 @@ def results(folder):
             continue
         try:
             whole[name] = content(path)
-        except (ValueError, struct.error) as error:
+        except (ValueError, struct.error, sqlite3.Error) as error:
             raise AssertionError(f"{name} is damaged: {error}") from error
     return whole, temporary
 
