@@ -16,6 +16,7 @@ QUICK = {  # by subcommand: options that are added where the command has none of
     "eval kld": [["--text", "{corpus}"], ["-c", "--ctx", "64"], ["--chunks", "4"]],
     "eval ppl": [["--text", "{corpus}"], ["-c", "--ctx", "64"], ["--chunks", "4"]],
     "eval agreement": [["-n", "--n-prompts", "2"], ["-l", "--tokens", "8"]],
+    "eval niah_single_1": [["--limit", "2"], ["-c", "--ctx", "4608"], ["--variant", "text"], ["--max-new-tokens", "4"]],  # the tiny model has no chat template and knows 512 tokens
     "eval task": [["--limit", "2"], ["--shots", "0"], ["--max-new-tokens", "4"]],
     "bench": [["--reps", "1"]],
 }
