@@ -14,10 +14,15 @@ foreach(library IN LISTS kvt_linked)
   get_filename_component(name "${library}" NAME)
   install(FILES "${real}" DESTINATION ${kvt_private} RENAME "${name}")
 endforeach()
-# A hypervisor may mask AMX while CPUID shows it; ggml's kernels for Sapphire Rapids then die, and the next best take their place.
-file(GLOB kvt_kernels "${KVT_LLAMA_BIN}/libggml-cpu-*.so")
-list(FILTER kvt_kernels EXCLUDE REGEX sapphirerapids)
-install(FILES ${kvt_kernels} DESTINATION ${kvt_private})
+# Libraries of one name only: parts of the programs, and kernels. A hypervisor may mask AMX while CPUID shows it; ggml's kernels for
+# Sapphire Rapids then die, so the next best take their place.
+file(GLOB kvt_unnumbered "${KVT_LLAMA_BIN}/lib*.so")
+list(FILTER kvt_unnumbered EXCLUDE REGEX sapphirerapids)
+foreach(library IN LISTS kvt_unnumbered)
+  if(NOT IS_SYMLINK "${library}")
+    install(FILES "${library}" DESTINATION ${kvt_private})
+  endif()
+endforeach()
 install(PROGRAMS "${KVT_LLAMA_BIN}/llama-server" "${KVT_LLAMA_BIN}/llama-completion" DESTINATION ${kvt_private})
 install(FILES "${KVT_LLAMA_ROOT}/src/LICENSE" DESTINATION share/doc/kvtuner RENAME LICENSE.llama.cpp)
 
