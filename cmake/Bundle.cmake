@@ -1,15 +1,11 @@
 # At install time: copies every library that the program and the plugin link, except those of the C and C++ run time, which every
-# system has, and those of llama.cpp, which lie there already.
-set(root "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}")
+# system has, and those of llama.cpp, which are installed already. Of the built files: components may be installed into folders of their own.
 file(GET_RUNTIME_DEPENDENCIES
-  EXECUTABLES "${root}/bin/kvtuner"
-  MODULES "${root}/${kvt_private}/libggml-kvtuner.so"
-  DIRECTORIES "${root}/${kvt_private}"
+  EXECUTABLES "${kvt_program}"
+  MODULES "${kvt_plugin}"
   RESOLVED_DEPENDENCIES_VAR found
   UNRESOLVED_DEPENDENCIES_VAR lost
-  CONFLICTING_DEPENDENCIES_PREFIX twice
-  PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|resolv|gcc_s|stdc\\+\\+)\\.so" "^lib(llama|ggml|mtmd)"
-  POST_EXCLUDE_REGEXES "/${kvt_private}/")
+  PRE_EXCLUDE_REGEXES "^ld-linux" "^lib(c|m|dl|rt|pthread|resolv|gcc_s|stdc\\+\\+)\\.so" "^lib(llama|ggml|mtmd)")
 if(lost)
   message(FATAL_ERROR "the loader does not find ${lost}")
 endif()

@@ -27,7 +27,8 @@ install(PROGRAMS "${KVT_LLAMA_BIN}/llama-server" "${KVT_LLAMA_BIN}/llama-complet
 install(FILES "${KVT_LLAMA_ROOT}/src/LICENSE" DESTINATION share/doc/kvtuner RENAME LICENSE.llama.cpp)
 
 # --- Libraries of the program, with the licences that Debian ships beside them ---
-install(CODE "set(kvt_llama_bin \"${KVT_LLAMA_BIN}\")\nset(kvt_package_docs \"${KVT_PACKAGE_DOCS}\")\nset(kvt_private \"${kvt_private}\")" COMPONENT bundle)
+install(CODE "set(kvt_program \"$<TARGET_FILE:kvtuner>\")\nset(kvt_plugin \"$<TARGET_FILE:ggml-kvtuner>\")" COMPONENT bundle)
+install(CODE "set(kvt_private \"${kvt_private}\")\nset(kvt_package_docs \"${KVT_PACKAGE_DOCS}\")" COMPONENT bundle)
 install(SCRIPT "${CMAKE_CURRENT_LIST_DIR}/Bundle.cmake" COMPONENT bundle)
 
 # --- CPack ---
