@@ -54,7 +54,7 @@ wheel() {
     logged "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input build wheel scikit-build-core
     rm -f "$packages"/*.whl
     say "building the wheel"
-    logged "$venv/bin/python" -m build --wheel --no-isolation --outdir "$packages" -Cbuild-dir="$build/wheel" "$kvt_root"
+    logged "$venv/bin/python" -m build --wheel --no-isolation --outdir "$packages" -Cbuild-dir="$kvt_root/build/wheel" "$kvt_root"
     # What the wheel asks for is this machine's glibc; everything else it carries.
     logged "$venv/bin/wheel" tags --remove --platform-tag "manylinux_$(getconf GNU_LIBC_VERSION | sed 's/^glibc //; s/[.]/_/')_$(uname -m)" "$packages"/*.whl
     made+=("$packages"/*.whl)
