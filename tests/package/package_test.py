@@ -73,6 +73,7 @@ class Packages(unittest.TestCase):
         depends = re.search(r"^Depends: (.*)$", fields, re.M)[1]
         self.assertRegex(depends, r"libc6 \(>= ")
         self.assertNotRegex(depends, r"mpi|llama|ggml|mesa|libx11")
+        self.assertIn(" ./usr/bin/kvtuner\n", self.run_ok(["dpkg-deb", "--contents", built.package(r"kvtuner_.*\.deb")]))
         self.assertIn("openmpi", self.run_ok(["dpkg-deb", "--field", built.package(r"kvtuner-mpi_.*\.deb"), "Depends"]))
         self.assertIn("usr/lib/cmake/kvtuner/kvtunerConfig.cmake", self.run_ok(["dpkg-deb", "--contents", built.package(r"kvtuner-dev_.*\.deb")]))
 
