@@ -63,9 +63,10 @@ TEST(Markdown, ScoresOfTasks) {
     Results r = example_results();
     for (const char * part : {"## Tasks", "## Changed", "## Needles"})
         EXPECT_THAT(markdown_report(r, "1.2.3"), Not(HasSubstr(part))) << part;
-    TaskRecord plan         = task_record("KV4", {1, 0, 0, 1});
+    TaskRecord reference = task_record("f16 (stock)", {1, 1, 0, 1}, true), plan = task_record("KV4", {1, 0, 0, 1});
+    for (TaskRecord * record : {&reference, &plan}) record->path = "tuned/" + record->path;
     plan.lines[1].extracted = "a|b <i>";
-    r.tasks                 = *task_runs({task_record("f16 (stock)", {1, 1, 0, 1}, true), plan}, "tuned");
+    r.tasks                 = *task_runs({reference, plan}, "tuned");
     r.margin                = 0.02;
     const std::string text  = markdown_report(r, "1.2.3");
     EXPECT_THAT(text, HasSubstr("* gsm8k text: 4 items, 1 sample each, at most 1024 new tokens, seed 7\n"));
