@@ -6,7 +6,7 @@ FROM debian:12 AS build
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git
 COPY . /kvtuner
 WORKDIR /kvtuner
-RUN scripts/deps.sh && scripts/package.sh deb
+RUN scripts/deps.sh --packages && scripts/package.sh deb
 
 FROM debian:12-slim
 COPY --from=build /kvtuner/build/package/packages/kvtuner_*.deb /tmp/

@@ -69,7 +69,7 @@ def publish(options, rows, found):
     read = spread([r["bandwidth"] / 1e9 for r in rows])
     where = machine.described(options.build / "bin" / "kvtuner")
     head = (f"# Speed beside the peers\n\n{where}; {options.threads} threads used; memory read {read} GB/s.\n"
-            "Made by `bench/vs_peers --what SECTION --rounds N --out docs/results --ik FOLDER`, N as each table says.\n\n")
+            "Made by `bench/vs_peers --what SECTION --rounds N --out docs/results --ik FOLDER`, N and the engines as each table says (--only).\n\n")
     (options.out / "vs_peers.md").write_text(head + "\n".join(markdown(*entry) for entry in found))
     with open(options.out / "vs_peers.csv", "w", newline="") as file:
         names = list(dict.fromkeys(k for r in rows for k in r))

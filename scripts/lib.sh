@@ -41,6 +41,19 @@ sha256_of() { sha256sum "$1" | cut -d' ' -f1; }
 # pip without its upgrade notice and without questions; extra arguments are passed on.
 pip_download() { python3 -m pip download --quiet --disable-pip-version-check --no-input --retries 2 --timeout 20 --no-deps "$@" >&2; }
 
+# build_llama_cpp SOURCE BUILD LOG FLAG...: configures and builds the array `targets`, with ccache where it is present. Every fifth step is
+# shown, the whole output is in LOG. The caller looks at what was built: a failure is not told by the exit status.
+build_llama_cpp() {
+    local source=$1 build=$2 log=$3 launcher=()
+    shift 3
+    if command -v ccache >/dev/null; then launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+    {
+        cmake -S "$source" -B "$build" "$@" "${launcher[@]}" &&
+            cmake --build "$build" --parallel "$(nproc)" --target "${targets[@]}"
+    } 2>&1 | tee "$log" | grep --line-buffered -E '^\[[0-9]*[05]0?/' | sed -u -E 's/^(\[[0-9]+\/[0-9]+\]).*\/([^/]*)$/  \1 \2/' ||
+        true
+}
+
 # ccache for every compilation started from here; one store for all checkouts of a machine.
 use_ccache() {
     export CCACHE_DIR=${CCACHE_DIR:-$kvt_cache/ccache}

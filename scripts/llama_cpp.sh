@@ -146,16 +146,10 @@ rm -rf "$part/unpack" "$part/sdist" "$part/release.tar.gz"
 # --- Build ---
 use_ccache
 export CCACHE_BASEDIR=$part CCACHE_NOHASHDIR=1 # paths relative to the build, so another cache folder hits the same store
-launcher=()
-if command -v ccache >/dev/null; then launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
 say "building llama.cpp $version once (about 4 minutes on 2 cores) into $root"
 log=$kvt_cache/llama.cpp-build.log
 start=$SECONDS
-{
-    cmake -S "$part/src" -B "$part/build" "${flags[@]}" "${launcher[@]}" &&
-        cmake --build "$part/build" --parallel "$(nproc)" --target "${targets[@]}"
-} 2>&1 | tee "$log" | grep --line-buffered -E '^\[[0-9]*[05]0?/' | sed -u -E 's/^(\[[0-9]+\/[0-9]+\]).*\/([^/]*)$/  \1 \2/' ||
-    true
+build_llama_cpp "$part/src" "$part/build" "$log" "${flags[@]}"
 if ! complete "$part"; then
     tail -n 25 "$log"
     die "building llama.cpp $version failed; the whole output is in $log"

@@ -32,20 +32,14 @@ trap 'rm -rf "$part"' EXIT
 trap 'exit 130' INT TERM
 use_ccache
 export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
-launcher=()
-if command -v ccache >/dev/null; then launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
 say "building the llama.cpp of the packages once (about 10 minutes on 2 cores) into $root/portable"
 log=$kvt_cache/llama.cpp-portable.log
 start=$SECONDS
 # One library of kernels for every processor generation, chosen when the program starts, as llama.cpp's own releases do.
-{
-    cmake -S "$root/src" -B "$part" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-        -DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON \
-        -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_UI=OFF \
-        -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN' "${launcher[@]}" &&
-        cmake --build "$part" --parallel "$(nproc)" --target "${targets[@]}"
-} 2>&1 | tee "$log" | grep --line-buffered -E '^\[[0-9]*[05]0?/' | sed -u -E 's/^(\[[0-9]+\/[0-9]+\]).*\/([^/]*)$/  \1 \2/' ||
-    true
+build_llama_cpp "$root/src" "$part" "$log" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
+    -DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON \
+    -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_UI=OFF \
+    -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN'
 if ! complete "$part/bin"; then
     tail -n 25 "$log"
     die "building llama.cpp for the packages failed; the whole output is in $log"

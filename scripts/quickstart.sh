@@ -26,7 +26,7 @@ name=$(basename "$model" .gguf)
 out=${KVT_OUT:-${XDG_DATA_HOME:-$HOME/.local/share}/kvtuner/$name}
 mkdir -p "$out" 2>/dev/null || die "cannot make the results folder $out; set KVT_OUT to one that can be written"
 step "5/6 tuning, results in $out"
-# The default model needs 6 to 14 minutes on 2 cores. With the limit the whole takes about 15 on slow ones; a second run goes on.
+# The search of the default model took 16 minutes on 2 cores that others used too; with the limit a second run goes on.
 "$build/bin/kvtuner" tune -m "$model" -o "$out" --time 6m
 
 step "6/6 proof: unmodified llama.cpp programs with the plan, against stock cache types"
