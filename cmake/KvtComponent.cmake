@@ -1,12 +1,16 @@
-# kvt_component(name SOURCES ... DEPS kvt::x ... [PRIVATE_DEPS ...]): a static library kvt::name of one folder.
-# Without sources it is header-only. DEPS repeat the dependency table of ARCHITECTURE.md.
+# kvt_component(name [COLD] SOURCES ... DEPS kvt::x ... [PRIVATE_DEPS ...]): a static library kvt::name of one folder.
+# Without sources it is header-only. DEPS repeat the dependency table of ARCHITECTURE.md. COLD: no loop of it matters; -O1 compiles in two
+# thirds of the time that -O3 takes (export_command.cc 7.7 s instead of 10.7, prune_command.cc 4.5 instead of 8.6).
 function(kvt_component name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "COLD" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   if(ARG_SOURCES)
     add_library(kvt_${name} STATIC ${ARG_SOURCES})
     target_include_directories(kvt_${name} PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>" $<INSTALL_INTERFACE:include>)
     target_compile_features(kvt_${name} PUBLIC cxx_std_20)
     target_link_libraries(kvt_${name} PUBLIC ${ARG_DEPS} PRIVATE $<BUILD_INTERFACE:kvt_warnings> $<BUILD_INTERFACE:kvt_instrument> ${ARG_PRIVATE_DEPS})
+    if(ARG_COLD)
+      target_compile_options(kvt_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+    endif()
   else()
     add_library(kvt_${name} INTERFACE)
     target_include_directories(kvt_${name} INTERFACE "${PROJECT_SOURCE_DIR}/src")
@@ -20,6 +24,7 @@ function(kvt_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   target_compile_definitions(${name} PRIVATE KVT_TEST_ROOT="${PROJECT_SOURCE_DIR}/tests")
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} kvt_warnings kvt_instrument GTest::gtest GTest::gmock GTest::gtest_main)
   gtest_discover_tests(${name} PROPERTIES LABELS "${ARG_LABELS}" DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST)

@@ -17,6 +17,9 @@ done
 
 need_cache
 need_tools cmake ninja cpack dpkg-query
+case " ${kinds[*]} " in
+*" deb "*) command -v dpkg-shlibdeps >/dev/null || die "not found: dpkg-shlibdeps, which a .deb needs; run scripts/deps.sh --packages first" ;;
+esac
 KVT_LLAMA_ROOT=$("$kvt_root/scripts/llama_cpp.sh")
 KVT_LLAMA_BIN=$("$kvt_root/scripts/llama_cpp_portable.sh")
 export KVT_LLAMA_ROOT KVT_LLAMA_BIN

@@ -43,6 +43,9 @@ MeanScore mean_score(std::span<const double> values) {
     s.mean = mean(values);
     s.se   = standard_error(values);
     if (s.se) s.interval = Interval{s.mean - kTwoSided95 * *s.se, s.mean + kTwoSided95 * *s.se};
+    // The ends of a share's interval are shares too; with few items the normal approximation goes past them.
+    if (s.interval && std::ranges::all_of(values, [](double v) { return v >= 0 && v <= 1; }))
+        s.interval = Interval{std::max(s.interval->low, 0.0), std::min(s.interval->high, 1.0)};
     return s;
 }
 

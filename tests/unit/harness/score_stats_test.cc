@@ -40,6 +40,16 @@ TEST(MeanScore, ShareOfGsm8kSize) {
     EXPECT_FALSE(mean_score(std::vector<double>{1}).se.has_value());
 }
 
+TEST(MeanScore, IntervalOfAShareStaysWithinZeroAndOne) {
+    const MeanScore few = mean_score(zeros_and_ones(3, 4));  // 0.75 +- 0.49
+    EXPECT_EQ(few.interval->high, 1);
+    EXPECT_NEAR(few.interval->low, 0.75 - 1.96 * *few.se, 1e-5);
+    EXPECT_EQ(mean_score(zeros_and_ones(1, 4)).interval->low, 0);
+    const MeanScore nats = mean_score(std::vector<double>{-0.1, -3.0, 1.5});  // no share
+    EXPECT_GT(nats.interval->high, 1);
+    EXPECT_LT(nats.interval->low, 0);
+}
+
 TEST(PairedScore, CountsAndTestsBinaryVerdicts) {
     std::vector<double> a(40, 1.0), b(40, 1.0);
     for (int i = 0; i < 10; ++i) b[static_cast<size_t>(i)] = 0;
