@@ -71,8 +71,8 @@ TEST(Markdown, ScoresOfTasks) {
     const std::string text  = markdown_report(r, "1.2.3");
     EXPECT_THAT(text, HasSubstr("* gsm8k text: 4 items, 1 sample each, at most 1024 new tokens, seed 7\n"));
     EXPECT_THAT(text, HasSubstr("| equal within 2 points |\n"));
-    EXPECT_THAT(text, HasSubstr("| gsm8k text | f16 \\(stock\\) | 4 | flexible | 75.0 | 26.0 to 124.0 |  |  |  |  |\n"));
-    EXPECT_THAT(text, HasSubstr("| gsm8k text | KV4 | 4 | flexible | 50.0 | -6.6 to 106.6 | -25.00 | "));
+    EXPECT_THAT(text, HasSubstr("| gsm8k text | f16 \\(stock\\) | 4 | flexible | 75.0 | 26.0 to 100.0 |  |  |  |  |\n"));
+    EXPECT_THAT(text, HasSubstr("| gsm8k text | KV4 | 4 | flexible | 50.0 | 0.0 to 100.0 | -25.00 | "));
     EXPECT_THAT(text, HasSubstr(" | 1 | not shown, only within "));
     EXPECT_THAT(text, HasSubstr("| gsm8k text | KV4 | 1 | 18 | 18 | a\\|b \\<i\\> | lost |\n"));
     EXPECT_THAT(text, HasSubstr("kvtuner eval compare 'tuned/f16 (stock).jsonl' tuned/KV4.jsonl --margin 2\n"));

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Scores of the stock f16 cache on benchmarks, asked in process and through stock llama-server, and the time beside llama-batched-bench.
+
+answers  Each task is answered three times from the same prompts: by `kvtuner eval` with 4 answers side by side, by the same one at a time, and by
+         a stock llama-server with 4 slots. Greedy answers may differ only where two tokens are nearly as likely: how often that happens between the
+         first two, which differ in the shape of their batches alone, is the measure for the third.
+speed    GSM8K with 4 worked examples: seconds in process, beside what llama-batched-bench needs to read as many tokens and to generate as many.
+Records stay in the working folder: a second run goes on where the first stopped.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path += [str(ROOT / "bench"), str(ROOT / "tests" / "integration" / "plugin")]
+import machine  # noqa: E402
+
+SIDE_BY_SIDE = 4
+SPEED_ITEMS = 50
+
+
+def fail(message):
+    sys.exit(f"evaluation: error: {message}")
+
+
+def tasks(options):
+    """task -> its options."""
+    return {"gsm8k": ["--limit", options.items or 100],
+            "humaneval": ["--limit", options.items, "--allow-code-execution"],  # 0: all
+            "niah_single_1": ["--limit", options.items or 40, "--length", options.length]}
+
+
+def kvtuner(options, *arguments):
+    command = [str(part) for part in (options.build / "bin" / "kvtuner", *arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, errors="replace")
+    if done.returncode != 0:
+        fail(f"code {done.returncode} from: {' '.join(command)}")
+    return json.loads(done.stdout)
+
+
+def answered(options, task, name, more):
+    """The run of `task` whose records lie in the folder `name`."""
+    out = options.work / options.model.stem / name
+    return kvtuner(options, "eval", task, "-m", options.model, "--out", out, "--json", *more)["runs"][0]
+
+
+def same_texts(options, first, second):
+    found = kvtuner(options, "eval", "compare", first["record"], second["record"], "--json")
+    return f"{found['n_same_text']} of {found['n_texts']}"
+
+
+def in_process(options):
+    """task -> runs side by side and one at a time."""
+    return {task: [answered(options, task, f"parallel-{n}", [*arguments, "--parallel", n, "-t", options.threads]) for n in (SIDE_BY_SIDE, 1)]
+            for task, arguments in tasks(options).items()}
+
+
+def by_server(options):
+    os.environ.update(KVT_TEST_LLAMA_BIN=str(options.llama / "build" / "bin"), KVT_TEST_PLUGIN="", KVT_TEST_MODEL=str(options.model),
+                      KVT_TEST_PROGRAM=str(options.build / "bin" / "kvtuner"))
+    import stock  # reads the environment
+    cells = SIDE_BY_SIDE * (options.length + 1024)
+    arguments = ["-np", SIDE_BY_SIDE, "-c", cells, "-fa", "on", "-b", 512, "-ub", 512]
+    with stock.Server(None, *map(str, arguments)) as server:
+        return {task: answered(options, task, "server", [*arguments, "--parallel", SIDE_BY_SIDE, "--server", f"http://127.0.0.1:{server.port}"])
+                for task, arguments in tasks(options).items()}
+
+
+def answers_table(options):
+    ours, theirs = in_process(options), by_server(options)
+    rows = []
+    for task, (beside, alone) in ours.items():
+        served = theirs[task]
+        score = lambda run: next(f"{name} {100 * s['mean']:.1f}" for name, s in run["summary"]["scores"].items())
+        rows.append([task, str(served["summary"]["n_items"]), score(beside), score(served), same_texts(options, beside, served), same_texts(options, beside, alone)])
+    return ["task", "items", "in process", "llama-server", "same answer as the server", "same answer one at a time"], rows
+
+
+def batched_bench(options):
+    """llama-batched-bench, compiled from the source of the pinned llama.cpp, whose build here has other programs."""
+    program = options.work / "llama-batched-bench"
+    if not program.exists():
+        source, libraries = options.llama / "src", options.llama / "build" / "bin"
+        tool = source / "tools" / "batched-bench"
+        subprocess.run(["c++", "-std=c++17", "-O2", *(f"-I{source / part}" for part in ("common", "include", "ggml/include")), tool / "batched-bench.cpp",
+                        tool / "main.cpp", f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lllama-common", "-lllama", "-lggml", "-lggml-base", "-o", program],
+                       check=True)
+    return program
+
+
+def raw_seconds(options, read, new, prompt):
+    """Seconds of llama-batched-bench for `read` tokens of prompts and `new` generated ones with a prompt of `prompt` in the cache."""
+    each = max(new // SPEED_ITEMS, 1)
+    command = [batched_bench(options), "-m", options.model, "-c", SIDE_BY_SIDE * (prompt + each) + 512, "-b", 512, "-ub", 512, "-npp", prompt, "-ntg", each,
+               "-npl", SIDE_BY_SIDE, "-pps", "-kvu", "-fa", "on", "-t", options.threads, "--output-format", "jsonl"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, errors="replace")
+    line = next((line for line in done.stdout.splitlines() if line.startswith("{")), None)
+    if done.returncode != 0 or line is None:
+        fail(f"llama-batched-bench ended with code {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
+    speed = json.loads(line)
+    return read / speed["speed_pp"] + new / speed["speed_tg"]
+
+
+def speed_table(options):
+    rows = []
+    for number in range(options.rounds):
+        few = ["--limit", SPEED_ITEMS, "--parallel", SIDE_BY_SIDE, "-t", options.threads]
+        bare = answered(options, "gsm8k", f"speed-{number}-bare", [*few, "--shots", 0, "--max-new-tokens", 1])["summary"]
+        run = answered(options, "gsm8k", f"speed-{number}", [*few, "--shots", 4])["summary"]
+        shared = (run["prompt_tokens"] - bare["prompt_tokens"]) // SPEED_ITEMS  # the worked examples, which are read once
+        raw = raw_seconds(options, bare["prompt_tokens"] + shared, run["new_tokens"], run["prompt_tokens"] // SPEED_ITEMS)
+        rows.append([str(number + 1), str(bare["prompt_tokens"] + shared), str(run["new_tokens"]), f"{run['wall_seconds']:.1f}", f"{raw:.1f}", f"{run['wall_seconds'] / raw:.2f}"])
+    return ["round", "tokens read", "tokens generated", "kvtuner eval, s", "llama-batched-bench, s", "ratio"], rows
+
+
+def markdown(title, table, notes):
+    head, rows = table
+    lines = [f"## {title}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows), "", *notes, ""]
+    return "\n".join(lines)
+
+
+def main():
+    p = argparse.ArgumentParser(prog="evaluation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("-m", "--model", type=pathlib.Path, required=True, help="GGUF model")
+    p.add_argument("--llama", type=pathlib.Path, required=True, help="folder that scripts/llama_cpp.sh prints")
+    p.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
+    p.add_argument("--work", type=pathlib.Path, required=True, help="folder for records")
+    p.add_argument("--out", type=pathlib.Path, help="Markdown file to write; default: only the terminal")
+    p.add_argument("--items", type=int, default=0, help="of every task; 0: 100 of GSM8K, all of HumanEval, 40 needles")
+    p.add_argument("--length", type=int, default=2048, help="tokens of a text with a needle")
+    p.add_argument("--rounds", type=int, default=2, help="of the section speed")
+    p.add_argument("--sections", nargs="+", choices=["answers", "speed"], default=["answers", "speed"])
+    p.add_argument("-t", "--threads", type=int, default=os.cpu_count())
+    options = p.parse_args()
+    if not options.model.is_file():
+        fail(f"there is no model {options.model}")
+    options.work.mkdir(parents=True, exist_ok=True)
+    parts = [f"# Benchmarks under f16: {options.model.stem}\n\n{machine.described(options.build / 'bin' / 'kvtuner')}.\nMade by `bench/evaluation.py` "
+             f"(its --help says how), {options.threads} threads.\n"]
+    if "answers" in options.sections:
+        parts.append(markdown("Answers", answers_table(options), ["Greedy. The last column differs from the first run in the shape of its batches alone: ties of rounding."]))
+    if "speed" in options.sections:
+        parts.append(markdown("Time of GSM8K, 4 worked examples", speed_table(options), [f"{SPEED_ITEMS} items, {SIDE_BY_SIDE} side by side; the worked examples are read once."]))
+    print("\n".join(parts))
+    if options.out:
+        options.out.write_text("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
