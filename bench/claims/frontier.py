@@ -22,7 +22,7 @@ def methods(bench):
     def measure():
         bench.run(arguments + small)
         read = lambda name: [dict(zip(head, row)) for head, *rows in [[line.split(",") for line in (folder / name).read_text().splitlines()]] for row in rows]
-        return {"budgets": read("budgets.csv"), "hypervolume": read("hypervolume.csv"), "svg": (folder / "fronts.svg").read_text()}
+        return {"budgets": read("budgets.csv"), "hypervolume": read("hypervolume.csv"), "svg": (folder / "methods.svg").read_text()}
     return bench.keep("methods", measure, makes=folder / "default-4.5" / "plan.json"), folder
 
 

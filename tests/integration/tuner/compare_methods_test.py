@@ -47,9 +47,12 @@ class Run(unittest.TestCase):
                 self.assertLessEqual(float(row["effective_bits"]), float(row["budget"]) + 1e-9)
                 self.assertGreaterEqual(float(row["uniform_bits"]), float(row["effective_bits"]) - 1e-4)
                 self.assertTrue(math.isfinite(float(row["ratio"])))
-            plot = (folder / "fronts.svg").read_text()
+            plot = (folder / "methods.svg").read_text()
             self.assertEqual(plot.count("<polyline"), 3)
             self.assertNotIn("nan", plot)
+            page = (folder / "methods.md").read_text()
+            self.assertEqual(page.count("| default-kivi |"), 2, "a row of each table")
+            self.assertIn("--trials 16 --population 8", page)
 
 
 if __name__ == "__main__":
