@@ -5,12 +5,13 @@ answers  Each task is answered three times from the same prompts: by `kvtuner ev
          a stock llama-server with 4 slots. Greedy answers may differ only where two tokens are nearly as likely: how often that happens between the
          first two, which differ in the shape of their batches alone, is the measure for the third.
 speed    GSM8K with 4 worked examples: seconds in process, beside what llama-batched-bench needs to read as many tokens and to generate as many.
-Records stay in the working folder: a second run goes on where the first stopped.
+Records stay in the working folder: a second run of `answers` goes on where the first stopped.
 """
 import argparse
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -107,6 +108,8 @@ def raw_seconds(options, read, new, prompt):
 def speed_table(options):
     rows = []
     for number in range(options.rounds):
+        for name in (f"speed-{number}-bare", f"speed-{number}"):  # a record that is there would be gone on with, in no time
+            shutil.rmtree(options.work / options.model.stem / name, ignore_errors=True)
         few = ["--limit", SPEED_ITEMS, "--parallel", SIDE_BY_SIDE, "-t", options.threads]
         bare = answered(options, "gsm8k", f"speed-{number}-bare", [*few, "--shots", 0, "--max-new-tokens", 1])["summary"]
         run = answered(options, "gsm8k", f"speed-{number}", [*few, "--shots", 4])["summary"]
