@@ -20,6 +20,7 @@ import subprocess
 import sys
 
 import machine
+from peers_tables import markdown
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIFORM = {
@@ -160,28 +161,24 @@ def write_csv(path, rows):
         writer.writerows(rows)
 
 
-def table_cells(rows):
-    return [list(rows[0].keys())] + [[f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows]
+def shown(rows):
+    return [{name: f"{v:.4f}" if isinstance(v, float) else str(v) for name, v in row.items()} for row in rows]
 
 
 def table(rows):
-    cells = table_cells(rows)
+    cells = [list(rows[0])] + [list(row.values()) for row in shown(rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(row, widths)) for row in cells) + "\n"
 
 
-def markdown_table(rows):
-    lines = ["| " + " | ".join(row) + " |" for row in table_cells(rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
-
-
-def markdown(a, volumes, rows):
+def page(a, volumes, rows):
     settings = " ".join(f"--{name.replace('_', '-')} {getattr(a, name)}" for name in ("ctx", "chunks", "check_chunks", "trials", "population", "prompts", "calibration_tokens", "seed"))
-    return (f"# The default search beside the paper's\n\n{pathlib.Path(a.model).stem}; {machine.described(a.program)}.\n"
-            f"Made by `bench/compare_methods.py -m MODEL -o FOLDER {settings}`.\n\n![Plans scored and fronts](methods.svg)\n\n"
-            f"## Hypervolume\n\nArea over effective bits and log10 KLD up to {a.corner_bits:g} bits and {a.corner_kld:g} nats on the text that was searched on; larger is better. Also after a fifth of the "
-            f"evaluations of the paper's search, and after as many.\n\n{markdown_table(volumes)}\n## At equal budgets, on text that no search saw\n\nratio: KLD by that of the smallest uniform "
-            f"plan of no fewer bits in the same formats.\n\n{markdown_table(rows)}")
+    area = (f"Area over effective bits and log10 KLD up to {a.corner_bits:g} bits and {a.corner_kld:g} nats on the text that was searched on; larger is better. Also after a fifth of the "
+            "evaluations of the paper's search, and after as many.")
+    return "\n".join([f"# The default search beside the paper's\n\n{pathlib.Path(a.model).stem}; {machine.described(a.program)}.\n"
+                      f"Made by `bench/compare_methods.py -m MODEL -o FOLDER {settings}`.\n\n![Plans scored and fronts](methods.svg)\n",
+                      markdown("Hypervolume", shown(volumes), area),
+                      markdown("At equal budgets, on text that no search saw", shown(rows), "ratio: KLD by that of the smallest uniform plan of no fewer bits in the same formats.")])
 
 
 def main():
@@ -224,7 +221,7 @@ def main():
     write_csv(a.output / "hypervolume.csv", volumes)
     write_csv(a.output / "budgets.csv", rows)
     (a.output / "methods.svg").write_text(svg(studies))
-    (a.output / "methods.md").write_text(markdown(a, volumes, rows))
+    (a.output / "methods.md").write_text(page(a, volumes, rows))
     print(f"{table(volumes)}\nOn held-out text; ratio: KLD by that of the uniform plan\n{table(rows)}\nwrote hypervolume.csv, budgets.csv, methods.md and "
           f"methods.svg in {a.output}")
 

@@ -18,6 +18,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "bench"), str(ROOT / "tests" / "integration" / "plugin")]
 import machine  # noqa: E402
+from peers_tables import markdown  # noqa: E402
 
 SIDE_BY_SIDE = 4
 SPEED_ITEMS = 50
@@ -76,8 +77,9 @@ def answers_table(options):
     for task, (beside, alone) in ours.items():
         served = theirs[task]
         score = lambda run: next(f"{name} {100 * s['mean']:.1f}" for name, s in run["summary"]["scores"].items())
-        rows.append([task, str(served["summary"]["n_items"]), score(beside), score(served), same_texts(options, beside, served), same_texts(options, beside, alone)])
-    return ["task", "items", "in process", "llama-server", "same answer as the server", "same answer one at a time"], rows
+        rows.append({"task": task, "items": str(served["summary"]["n_items"]), "in process": score(beside), "llama-server": score(served),
+                     "same answer as the server": same_texts(options, beside, served), "same answer one at a time": same_texts(options, beside, alone)})
+    return rows
 
 
 def batched_bench(options):
@@ -114,15 +116,11 @@ def speed_table(options):
         bare = answered(options, "gsm8k", f"speed-{number}-bare", [*few, "--shots", 0, "--max-new-tokens", 1])["summary"]
         run = answered(options, "gsm8k", f"speed-{number}", [*few, "--shots", 4])["summary"]
         shared = (run["prompt_tokens"] - bare["prompt_tokens"]) // SPEED_ITEMS  # the worked examples, which are read once
-        raw = raw_seconds(options, bare["prompt_tokens"] + shared, run["new_tokens"], run["prompt_tokens"] // SPEED_ITEMS)
-        rows.append([str(number + 1), str(bare["prompt_tokens"] + shared), str(run["new_tokens"]), f"{run['wall_seconds']:.1f}", f"{raw:.1f}", f"{run['wall_seconds'] / raw:.2f}"])
-    return ["round", "tokens read", "tokens generated", "kvtuner eval, s", "llama-batched-bench, s", "ratio"], rows
-
-
-def markdown(title, table, notes):
-    head, rows = table
-    lines = [f"## {title}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows), "", *notes, ""]
-    return "\n".join(lines)
+        read = bare["prompt_tokens"] + shared
+        raw = raw_seconds(options, read, run["new_tokens"], run["prompt_tokens"] // SPEED_ITEMS)
+        rows.append({"round": str(number + 1), "tokens read": str(read), "tokens generated": str(run["new_tokens"]), "kvtuner eval, s": f"{run['wall_seconds']:.1f}",
+                     "llama-batched-bench, s": f"{raw:.1f}", "ratio": f"{run['wall_seconds'] / raw:.2f}"})
+    return rows
 
 
 def main():
@@ -144,9 +142,9 @@ def main():
     parts = [f"# Benchmarks under f16: {options.model.stem}\n\n{machine.described(options.build / 'bin' / 'kvtuner')}.\nMade by `bench/evaluation.py` "
              f"(its --help says how), {options.threads} threads.\n"]
     if "answers" in options.sections:
-        parts.append(markdown("Answers", answers_table(options), ["Greedy. The last column differs from the first run in the shape of its batches alone: ties of rounding."]))
+        parts.append(markdown("Answers", answers_table(options), "Greedy. The last column differs from the first run in the shape of its batches alone: ties of rounding."))
     if "speed" in options.sections:
-        parts.append(markdown("Time of GSM8K, 4 worked examples", speed_table(options), [f"{SPEED_ITEMS} items, {SIDE_BY_SIDE} side by side; the worked examples are read once."]))
+        parts.append(markdown("Time of GSM8K, 4 worked examples", speed_table(options), f"{SPEED_ITEMS} items, {SIDE_BY_SIDE} side by side; the worked examples are read once."))
     print("\n".join(parts))
     if options.out:
         options.out.write_text("\n".join(parts))

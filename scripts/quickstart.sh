@@ -26,7 +26,7 @@ name=$(basename "$model" .gguf)
 out=${KVT_OUT:-${XDG_DATA_HOME:-$HOME/.local/share}/kvtuner/$name}
 mkdir -p "$out" 2>/dev/null || die "cannot make the results folder $out; set KVT_OUT to one that can be written"
 step "5/6 tuning, results in $out"
-# All plans and all held-out text of the default model took 8 to 22 minutes, by machine; with limits a first result comes after 8. Without
+# All plans and all held-out text of the default model took 8 to 22 minutes, by machine; with limits a first result comes after 7. Without
 # them the same command goes on from here.
 "$build/bin/kvtuner" tune -m "$model" -o "$out" --time 5m --check-chunks 4
 

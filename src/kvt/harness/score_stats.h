@@ -13,8 +13,8 @@ namespace kvt {
 // --- Interface ---
 
 // Mean of items that each have one value (of several samples: their mean). se = sd / sqrt(n) with n - 1 in sd, which for values 0
-// and 1 is sqrt(p (1 - p) / (n - 1)); interval = mean +- 1.96 se, cut to 0 .. 1 where
-// every value lies there. With one item there is no error.
+// and 1 is sqrt(p (1 - p) / (n - 1)); interval = mean +- 1.96 se, cut to 0 .. 1 where every value lies
+// there. With one item there is no error.
 struct MeanScore {
     int                     n    = 0;
     double                  mean = 0;
