@@ -5,7 +5,8 @@ Runs  default        kvtuner tune, rotated formats
       default-kivi   the same search in the paper's formats: what the search alone is worth
       paper          kvtuner tune --method paper as published: MOEA/D, first plans by chance, a run for each of two soft limits
 Prints for each how many plans were scored and the hypervolume that they cover, also after a fifth of the paper's evaluations and after as
-many, and at each budget the KLD of the plan on held-out text against the smallest uniform plan of no fewer bits.
+many, and at each budget the KLD of the plan on held-out text against the smallest uniform plan of no fewer bits, with the difference chunk by chunk
+and its standard error. --methods runs some of them.
 Hypervolume: area between a front and the corner (--corner-bits, --corner-kld) over effective bits and log10 KLD; larger is better.
 A second run with the same -o goes on where the first stopped. Tables also go to methods.md there.
 """
@@ -16,6 +17,7 @@ import math
 import os
 import pathlib
 import shutil
+import statistics
 import subprocess
 import sys
 
@@ -69,12 +71,13 @@ def points_of(study, n=None):
 def methods(a):
     paper = ["--method", "paper", "--mode", "kivi", "--algorithm", "moead", "--first-plans", "chance", "--soft-limits", "4,6", "--trials",
              a.trials, "--population", a.population, "--seed", a.seed, "--prompts", a.prompts]
-    return {
+    all_methods = {
         "default": ("rotated", ["--mode", "rotated", "--calibration-tokens", a.calibration_tokens] +
                     (["--calibration-text", a.text] if a.text else []) + (["--positions", a.positions] if a.positions else [])),
         "default-kivi": ("kivi", ["--mode", "kivi"]),
         "paper": ("kivi", paper),
     }
+    return {name: all_methods[name] for name in all_methods if name in a.methods}
 
 
 def texts(a, check):
@@ -118,9 +121,11 @@ def budget_rows(a, name, mode, folder, plans):
         larger = [u for u in uniform if u["effective_bits"] >= tuned["effective_bits"] - 1e-9]
         rival = min(larger, key=lambda u: (u["effective_bits"], u["kld"]["mean"]["value"]))
         kld, other = tuned["kld"]["mean"]["value"], rival["kld"]["mean"]["value"]
+        apart = [a - b for a, b in zip(tuned["kld"]["chunk_means"], rival["kld"]["chunk_means"])]
         rows.append({"method": name, "budget": budget, "effective_bits": round(tuned["effective_bits"], 4), "kld": kld,
                      "uniform": rival["name"], "uniform_bits": round(rival["effective_bits"], 4), "uniform_kld": other,
-                     "ratio": kld / other if other > 0 else math.nan})
+                     "ratio": kld / other if other > 0 else math.nan, "difference": statistics.mean(apart),
+                     "standard_error": statistics.stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan})
     return rows
 
 
@@ -172,13 +177,15 @@ def table(rows):
 
 
 def page(a, volumes, rows):
-    settings = " ".join(f"--{name.replace('_', '-')} {getattr(a, name)}" for name in ("ctx", "chunks", "check_chunks", "trials", "population", "prompts", "calibration_tokens", "seed"))
-    area = (f"Area over effective bits and log10 KLD up to {a.corner_bits:g} bits and {a.corner_kld:g} nats on the text that was searched on; larger is better. Also after a fifth of the "
-            "evaluations of the paper's search, and after as many.")
+    settings = " ".join([f"--methods {' '.join(a.methods)}"] + [f"--{name.replace('_', '-')} {getattr(a, name)}" for name in (
+        "budgets", "ctx", "chunks", "check_chunks", "trials", "population", "prompts", "calibration_tokens", "seed")])
+    area = (f"Area over effective bits and log10 KLD up to {a.corner_bits:g} bits and {a.corner_kld:g} nats on the text that was searched on; larger is better. Where the paper's search was "
+            "run, also after a fifth of its evaluations and after as many.")
     return "\n".join([f"# The default search beside the paper's\n\n{pathlib.Path(a.model).stem}; {machine.described(a.program)}.\n"
                       f"Made by `bench/compare_methods.py -m MODEL -o FOLDER {settings}`.\n\n![Plans scored and fronts](methods.svg)\n",
                       markdown("Hypervolume", shown(volumes), area),
-                      markdown("At equal budgets, on text that no search saw", shown(rows), "ratio: KLD by that of the smallest uniform plan of no fewer bits in the same formats.")])
+                      markdown("At equal budgets, on text that no search saw", shown(rows), "ratio: KLD by that of the smallest uniform plan of no fewer bits in the same formats; "
+                               "difference: of the two, chunk by chunk.")])
 
 
 def main():
@@ -191,6 +198,7 @@ def main():
     p.add_argument("-c", "--ctx", default=512, type=int)
     p.add_argument("--chunks", default=3, type=int)
     p.add_argument("--check-chunks", default=12, type=int)
+    p.add_argument("--methods", nargs="+", choices=list(COLOURS), default=list(COLOURS))
     p.add_argument("--budgets", default="3.5,4.5,5.5", help="effective bits")
     p.add_argument("--trials", default=200, type=int, help="of the paper's search, for each soft limit")
     p.add_argument("--population", default=20, type=int, help="of the paper's search")
@@ -213,11 +221,10 @@ def main():
         for budget in budgets:
             folder, plans[budget], studies[name] = tune(a, name, arguments, budget)
         rows += budget_rows(a, name, mode, folder, plans)
-    n_paper = len(studies["paper"]["evaluations"])
     covered = lambda study, n: hypervolume(points_of(study, n), a.corner_bits, a.corner_kld)
-    volumes = [{"method": name, "evaluations": len(study["evaluations"]), "hypervolume": covered(study, None),
-                f"after_{n_paper // 5}": covered(study, n_paper // 5), f"after_{n_paper}": covered(study, n_paper)}
-               for name, study in studies.items()]
+    n_paper = len(studies["paper"]["evaluations"]) if "paper" in studies else 0
+    volumes = [{"method": name, "evaluations": len(study["evaluations"]), "hypervolume": covered(study, None)} |
+               {f"after_{n}": covered(study, n) for n in (n_paper // 5, n_paper) if n > 0} for name, study in studies.items()]
     write_csv(a.output / "hypervolume.csv", volumes)
     write_csv(a.output / "budgets.csv", rows)
     (a.output / "methods.svg").write_text(svg(studies))

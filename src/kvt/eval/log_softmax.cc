@@ -16,6 +16,8 @@ double log_sum_exp(std::span<const float> logits) {
     return max + std::log(sum);
 }
 
+bool all_finite(std::span<const float> logits) { return row_kernels().finite(logits.data(), logits.size()); }
+
 int argmax(std::span<const float> logits) {
     const float max = row_kernels().max(logits.data(), logits.size());
     const auto  at  = std::find(logits.begin(), logits.end(), max);

@@ -13,6 +13,8 @@ namespace kvt {
 
 double log_sum_exp(std::span<const float> logits);  // ln of the sum of e^x
 
+bool all_finite(std::span<const float> logits);  // no NaN, no infinity
+
 int argmax(std::span<const float> logits);  // lowest index on a tie
 
 // Sum over the vocabulary of p_ref * (ln p_ref - ln p_cand), nats; lse_* are log_sum_exp of the rows.

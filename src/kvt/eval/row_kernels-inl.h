@@ -43,6 +43,21 @@ float row_max(const float * x, size_t n) {
     return best[0];
 }
 
+bool row_finite(const float * x, size_t n) {
+    constexpr uint32_t kExponent    = 0x7f800000u;  // all ones: NaN or infinity
+    uint32_t           bad[kBlock] = {};
+    size_t             i           = 0;
+    const auto         not_finite  = [x](size_t at) -> uint32_t {
+        return (__builtin_bit_cast(uint32_t, x[at]) & kExponent) == kExponent ? 1u : 0u;
+    };
+    for (; i + kBlock <= n; i += kBlock) {
+        for (size_t j = 0; j < kBlock; ++j) bad[j] |= not_finite(i + j);
+    }
+    for (; i < n; ++i) bad[0] |= not_finite(i);
+    for (size_t j = 1; j < kBlock; ++j) bad[0] |= bad[j];
+    return bad[0] == 0;
+}
+
 double total(const double * lanes) {
     double sum = 0;
     for (size_t j = 0; j < kBlock; ++j) sum += lanes[j];

@@ -1,4 +1,4 @@
-// The three loops over a row of logits that a search spends its scoring time in, for the best vector unit of this machine.
+// The loops over a row of logits that searches and samplers spend their time in, for the best vector unit of this machine.
 //
 // exp is a float polynomial (relative error below 2e-7), sums are double: a vocabulary of 49152 has too many small terms for
 // float sums. Results differ between vector units in the last bits; the double path of log_softmax.h is the specification.
@@ -14,6 +14,8 @@ struct RowKernels {
     const char * name;
     // Largest element; n >= 1.
     float (*max)(const float * x, size_t n);
+    // Whether no element is NaN or infinite.
+    bool (*finite)(const float * x, size_t n);
     // weights[i] = exp(x[i] - max). sum: of the weights. weighted_sum: of weights[i] * (x[i] - max).
     void (*exp_row)(const float * x, size_t n, float max, float * weights, double * sum, double * weighted_sum);
     // sum: of exp(x[i] - max). cross: of p[i] * (x[i] - max).

@@ -6,6 +6,6 @@ namespace kvt {
 // --- Implementation ---
 
 extern const RowKernels kAvx2RowKernels;
-const RowKernels        kAvx2RowKernels{"avx2", row_max, row_exp, row_cross};
+const RowKernels        kAvx2RowKernels{"avx2", row_max, row_finite, row_exp, row_cross};
 
 }  // namespace kvt

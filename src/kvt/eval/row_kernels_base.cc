@@ -6,6 +6,6 @@ namespace kvt {
 // --- Implementation ---
 
 extern const RowKernels kBaseRowKernels;
-const RowKernels        kBaseRowKernels{"base", row_max, row_exp, row_cross};
+const RowKernels        kBaseRowKernels{"base", row_max, row_finite, row_exp, row_cross};
 
 }  // namespace kvt

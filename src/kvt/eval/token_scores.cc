@@ -33,8 +33,7 @@ Status ReferenceRows::add(int chunk, int position, std::span<const float> row) {
     const std::span<float> room = next_row();
     if (room.data() != row.data()) std::copy(row.begin(), row.end(), room.begin());
     const double log_sum = rule_ == KldRule::exact ? log_sum_exp(room) : 0.0;
-    const bool   finite  = std::all_of(room.begin(), room.end(), [](float v) { return std::isfinite(v); });
-    if (!finite || !std::isfinite(log_sum)) return not_finite("reference", chunk, position);
+    if (!all_finite(room) || !std::isfinite(log_sum)) return not_finite("reference", chunk, position);
     norms_.push_back({log_sum, argmax(room)});
     return ok_status();
 }

@@ -86,6 +86,20 @@ void Generator::start(int slot, std::span<const Token> prompt) {
     }
 }
 
+// llama.cpp computes the sequences of a call together only as far as their numbers follow each other: with slots 0, 2 and 5 busy, a
+// step would read the weights three times. So the highest busy slot moves into the lowest free one.
+void Generator::close_gaps(std::span<std::unique_ptr<Active>> slots) {
+    size_t low = 0, end = slots.size();
+    while (true) {
+        while (low < end && slots[low] != nullptr) ++low;
+        while (low < end && slots[end - 1] == nullptr) --end;
+        if (low == end) return;
+        --end;
+        session_->copy(static_cast<int>(end), static_cast<int>(low));
+        slots[low] = std::move(slots[end]);
+    }
+}
+
 bool Generator::take(Active & active, std::span<const float> logits) const {
     const auto token = active.sampler.next(logits);
     if (!token.ok()) return active.fail(token.error().message);
@@ -141,6 +155,7 @@ Status Generator::generate(std::span<const GenerationRequest> requests, const Do
                 KVT_CHECK_OK(done(request, active->take_answer()));
             }
         }
+        close_gaps(slots);
         std::vector<SlotToken> tokens;
         for (size_t s = 0; s < slots.size(); ++s) {
             if (slots[s] != nullptr) tokens.push_back({static_cast<int>(s), slots[s]->answer.tokens.back()});

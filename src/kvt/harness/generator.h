@@ -80,6 +80,7 @@ private:
         : runner_(&runner), options_(options), session_(std::move(session)) {}
 
     void start(int slot, std::span<const Token> prompt);
+    void close_gaps(std::span<std::unique_ptr<Active>> slots);
     bool take(Active & active, std::span<const float> logits) const;  // true: the answer is complete
 
     ModelRunner *                runner_;

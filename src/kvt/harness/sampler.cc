@@ -62,9 +62,7 @@ std::vector<int> candidates(std::span<const float> logits, const Sampling & s) {
 }  // namespace
 
 Result<Token> Sampler::next(std::span<const float> logits) {
-    for (const float v : logits) {
-        if (!std::isfinite(v)) return Error{"the model's logits are not finite numbers"};
-    }
+    if (!all_finite(logits)) return Error{"the model's logits are not finite numbers"};
     if (sampling_.greedy()) return Token{argmax(logits)};
     const std::vector<int> ids = candidates(logits, sampling_);
     const double           top = static_cast<double>(logits[static_cast<size_t>(*std::max_element(

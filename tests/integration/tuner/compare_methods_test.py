@@ -47,6 +47,7 @@ class Run(unittest.TestCase):
                 self.assertLessEqual(float(row["effective_bits"]), float(row["budget"]) + 1e-9)
                 self.assertGreaterEqual(float(row["uniform_bits"]), float(row["effective_bits"]) - 1e-4)
                 self.assertTrue(math.isfinite(float(row["ratio"])))
+                self.assertAlmostEqual(float(row["difference"]), float(row["kld"]) - float(row["uniform_kld"]), places=6)
             plot = (folder / "methods.svg").read_text()
             self.assertEqual(plot.count("<polyline"), 3)
             self.assertNotIn("nan", plot)

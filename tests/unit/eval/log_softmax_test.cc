@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -106,6 +107,24 @@ TEST(RowKernels, ExpIsWithinTwoUlpOverItsRange) {
         for (size_t i = 0; i < x.size(); ++i) {
             const double exact = std::exp(static_cast<double>(x[i]));
             ASSERT_NEAR(static_cast<double>(w[i]) / exact, 1.0, 2.4e-7) << k->name << " exp(" << x[i] << ")";
+        }
+    }
+}
+
+TEST(RowKernels, FiniteSeesOneBadNumberAnywhere) {
+    constexpr float kInf = std::numeric_limits<float>::infinity();
+    for (const RowKernels * k : {&base_row_kernels(), avx2_row_kernels()}) {
+        if (k == nullptr) continue;
+        std::vector<float> x(37, 0.0f);
+        x[3] = std::numeric_limits<float>::max(), x[20] = std::numeric_limits<float>::denorm_min();
+        EXPECT_TRUE(k->finite(x.data(), x.size())) << k->name;
+        for (const size_t at : {0u, 15u, 16u, 31u, 32u, 36u}) {
+            for (const float bad : {kInf, -kInf, std::nanf("")}) {
+                const float kept = std::exchange(x[at], bad);
+                EXPECT_FALSE(k->finite(x.data(), x.size())) << k->name << " " << bad << " at " << at;
+                EXPECT_TRUE(k->finite(x.data(), at)) << k->name;
+                x[at] = kept;
+            }
         }
     }
 }

@@ -105,6 +105,22 @@ TEST(Generator, FreeSlotsAreTakenUpAgain) {
     EXPECT_EQ(begin, (std::vector<std::string>{"feed 0 5", "feed 1 6", "step 0 1", "feed 1 7", "step 0 1"}));
 }
 
+TEST(Generator, LastAnswersMoveTogetherSoThatAStepStaysOneBatch) {
+    FakeRunner                     runner;
+    std::vector<GenerationRequest> requests{request(fake_tokens(5), 3), request(fake_tokens(6), 7), request(fake_tokens(7), 2),
+                                            request(fake_tokens(8), 6)};
+    for (auto & r : requests) r.end_of_text = EndOfText::ignored;
+    GeneratorOptions options;
+    options.n_slots = 4, options.n_ctx = 32;
+    const auto beside = run(runner, options, requests);
+    const auto steps  = std::vector<std::string>(runner.calls.begin() + 4, runner.calls.end());
+    EXPECT_EQ(steps, (std::vector<std::string>{"step 0 1 2 3", "copy 3 2", "step 0 1 2", "copy 2 0", "step 0 1", "step 0 1", "step 0 1",
+                                               "copy 1 0", "step 0"}));
+    options.n_slots = 1;
+    const auto alone = run(runner, options, requests);
+    for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(beside.at(i).tokens, alone.at(i).tokens);
+}
+
 TEST(Generator, StopStringsEndTokensAndLimits) {
     FakeRunner runner(128);
     auto       r  = request(fake_tokens(6, 128), 20);
