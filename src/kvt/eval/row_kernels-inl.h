@@ -44,7 +44,7 @@ float row_max(const float * x, size_t n) {
 }
 
 bool row_finite(const float * x, size_t n) {
-    constexpr uint32_t kExponent    = 0x7f800000u;  // all ones: NaN or infinity
+    constexpr uint32_t kExponent   = 0x7f800000u;  // all ones: NaN or infinity
     uint32_t           bad[kBlock] = {};
     size_t             i           = 0;
     const auto         not_finite  = [x](size_t at) -> uint32_t {

@@ -86,8 +86,8 @@ void Generator::start(int slot, std::span<const Token> prompt) {
     }
 }
 
-// llama.cpp computes the sequences of a call together only as far as their numbers follow each other: with slots 0, 2 and 5 busy, a
-// step would read the weights three times. So the highest busy slot moves into the lowest free one.
+// llama.cpp computes the sequences of a call together only as far as their numbers follow each other: with slots 0, 2 and 5 busy,
+// a step would read the weights three times. So the highest busy slot moves into the lowest free one.
 void Generator::close_gaps(std::span<std::unique_ptr<Active>> slots) {
     size_t low = 0, end = slots.size();
     while (true) {

@@ -33,12 +33,22 @@ Part part_of(const HeadTiles & head, int64_t cell) {
     return {head.packed, head.tiles + static_cast<size_t>(block) * head.packed->bytes, part};
 }
 
-// The bytes of a part, to be fetched in `steps` steps. Its parameters come with the first part of a tile.
-Ahead ahead_of(const Part & p, int steps) {
-    const uint8_t * from  = p.tile + static_cast<size_t>(p.part) * p.spec->part_bytes;
-    const size_t    bytes = p.spec->n_parts == 1 ? p.spec->bytes : p.spec->part_bytes;
-    const int       lines = static_cast<int>((bytes + 63) / 64);
-    return {from, from + bytes, (lines + steps - 1) / steps};
+// The bytes of two parts, to be fetched in so many portions. Parameters come with the first part of a tile.
+Ahead ahead_of(const Part & k, const Part & v, int portions) {
+    const auto start = [](const Part & p) { return p.tile + static_cast<size_t>(p.part) * p.spec->part_bytes; };
+    const auto bytes = [](const Part & p) { return p.spec->n_parts == 1 ? p.spec->bytes : p.spec->part_bytes; };
+    Ahead      a;
+    a.at = start(k), a.end = a.at + bytes(k), a.next = start(v), a.next_end = a.next + bytes(v);
+    const int lines = static_cast<int>((bytes(k) + bytes(v) + 63) / 64);
+    a.lines         = (lines + portions - 1) / portions;
+    return a;
+}
+
+Operand operand_of(const KernelTable & kernels, const Part & p, int n_rows, uint8_t * scratch) {
+    const int packed_rows = p.spec->is_f16 ? kernels.packed_f16_rows : kernels.packed_code_rows;
+    if (n_rows <= packed_rows && decoded_on_the_way(*p.spec))
+        return {p.tile + static_cast<size_t>(p.part) * p.spec->part_bytes, true};
+    return {kernels.unpack(*p.spec, p.tile, p.part, scratch), false};
 }
 
 // Calls fn(token 0..31, row) for each sink token of the 32 cells from `cell` on.
@@ -174,13 +184,13 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
         for (int r = 0; r < rows.n_rows && !any; ++r) any = sees(r) != Visibility::none;
         if (!any) continue;
 
-        const Part      part_k = part_of(k, cell), part_v = part_of(v, cell);
-        const uint8_t * operand_k = kernels.unpack(*part_k.spec, part_k.tile, part_k.part, scratch.operand_k);
-        const uint8_t * operand_v = kernels.unpack(*part_v.spec, part_v.tile, part_v.part, scratch.operand_v);
-        Ahead           ahead_k, ahead_v;
-        if (cell + kBlockTokens < last_cell) {
-            ahead_k = ahead_of(part_of(k, cell + kBlockTokens), quads(k.packed->head_dim));
-            ahead_v = ahead_of(part_of(v, cell + kBlockTokens), quads(v.packed->head_dim));
+        const Part    part_k = part_of(k, cell), part_v = part_of(v, cell);
+        const Operand operand_k = operand_of(kernels, part_k, rows.n_rows, scratch.operand_k);
+        const Operand operand_v = operand_of(kernels, part_v, rows.n_rows, scratch.operand_v);
+        Ahead         ahead;
+        if (cell + kBlockTokens < last_cell || rows.goes_on) {
+            ahead = ahead_of(part_of(k, cell + kBlockTokens), part_of(v, cell + kBlockTokens),
+                             (quads(k.packed->head_dim) + quads(v.packed->head_dim)) / kQuadsPerPortion);
         }
         // Only the rows that see the tile: sequences that share a cache are each a run of rows here.
         for (int first = 0; first < rows.n_rows;) {
@@ -198,7 +208,7 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
                 if (!ready) kernels.prepare_queries(*part_k.spec, part_k.tile, run);
                 for (int r = first; r < last; ++r) prepared_for[r] = part_k.tile;
             }
-            kernels.scores(*part_k.spec, part_k.tile, operand_k, run, ahead_k, scores);
+            kernels.scores(*part_k.spec, part_k.tile, operand_k, run, ahead, scores);
             for_each_sink(k, cell, [&](int t, const f16_t * key) { score_sink(run, k.packed->head_dim, t, key, scores); });
             for (int r = first; r < last; ++r) {
                 float * row = scratch.scores + static_cast<ptrdiff_t>(r) * kBlockTokens;
@@ -216,15 +226,15 @@ void attend(const KernelTable & kernels, const HeadTiles & k, const HeadTiles & 
                 } else {
                     for (int t = n; t < kBlockTokens; ++t) row[t] = kMinusInfinity;
                 }
-                factor[r] = kernels.softmax_step(row, state.m + r, state.l + r);
             }
+            kernels.softmax_step(last - first, scores, state.m + first, state.l + first, factor + first);
             // The weights of sink tokens are set aside: values() skips tokens of weight 0.
             float weights[kBlockTokens][kMaxRows];
             for_each_sink(v, cell, [&](int t, const f16_t *) {
                 for (int r = 0; r < run.n_rows; ++r) weights[t][r] = std::exchange(scores[r * kBlockTokens + t], 0.0f);
             });
             float * constant = scratch.constant + static_cast<ptrdiff_t>(first) * n_constants;
-            kernels.values(*part_v.spec, part_v.tile, operand_v, last - first, scores, factor + first, state.l + first, ahead_v,
+            kernels.values(*part_v.spec, part_v.tile, operand_v, last - first, scores, factor + first, state.l + first, ahead,
                            state.o + static_cast<ptrdiff_t>(first) * stride_v, constant);
             for_each_sink(v, cell, [&](int t, const f16_t * value) {
                 add_sink(weights[t], run.n_rows, v.packed->head_dim, stride_v, value,

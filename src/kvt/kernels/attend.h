@@ -45,6 +45,7 @@ struct AttendRows {
     const float *              slope  = nullptr;  // [n_rows] ALiBi slopes; null: 1
     float                      softcap = 0;       // 0: none
     const float *              bias    = nullptr;  // [n_rows] added to every logit of the row before the cap; null: 0
+    bool                       goes_on = false;    // the tile at last_cell is there and needed next: it is fetched ahead
 };
 
 // Running state of the online softmax: o is not yet divided by l.

@@ -11,7 +11,8 @@
 
 namespace kvt {
 
-const KernelTable kKernelsAvxVnni = {Isa::avxvnni,         encode_tokens_simd, encode_tile_simd,  rotate_simd,   unpack_simd,
-                                     prepare_queries_simd, scores_simd,        softmax_step_simd, add_mask_simd, values_simd};
+const KernelTable kKernelsAvxVnni = {Isa::avxvnni,     kPackedCodeRows,   kRowsQk,       encode_tokens_simd,
+                                     encode_tile_simd, rotate_simd,       unpack_simd,   prepare_queries_simd,
+                                     scores_simd,      softmax_step_simd, add_mask_simd, values_simd};
 
 }  // namespace kvt

@@ -8,12 +8,31 @@
 namespace kvt {
 namespace {
 
-// Fetches the next lines; up to `lines` - 1 of them may be past the end.
+// Fetches the next portion, as far as the range that it begins in. Into L2: a line fetched into L1 occupies one of the few
+// buffers for its misses until it comes from memory (docs/design/0004).
 inline void fetch(Ahead & ahead) {
-    const uint8_t * const at = ahead.at;
-    if (at >= ahead.end) return;
-    for (int i = 0; i < ahead.lines; ++i) __builtin_prefetch(at + 64 * static_cast<ptrdiff_t>(i));
+    const uint8_t * at = ahead.at;
+    if (at >= ahead.end) {
+        if (ahead.next == nullptr) return;
+        at         = ahead.next;
+        ahead.end  = ahead.next_end;
+        ahead.next = nullptr;
+    }
+    for (int i = 0; i < ahead.lines; ++i) __builtin_prefetch(at + 64 * static_cast<ptrdiff_t>(i), 0, 2);
     ahead.at = at + 64 * static_cast<ptrdiff_t>(ahead.lines);
+}
+
+// Codes of Bits bits as a tile stores them: a row of words serves the quads of 8 / Bits rows of bytes. Bits = 8: bytes.
+template <int Bits>
+constexpr int kQuadsOfRow = 8 / Bits;
+
+template <int Bits>
+inline I codes_of(I words, int i) {
+    if constexpr (Bits == 8) {
+        return words;
+    } else {
+        return bit_and(i == 0 ? words : shift_right(words, i * Bits), ((1 << Bits) - 1) * 0x01010101);
+    }
 }
 
 constexpr int kVecs16 = 16 / kLanes;  // of 16 integers, the unit in which rows of them are stored

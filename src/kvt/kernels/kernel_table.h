@@ -68,13 +68,16 @@ constexpr int kWeightLimit      = 63 * 64 + 63;
 constexpr int kWeightLimitNarrow = 127;
 constexpr int kNarrowShare       = 32;
 
-// Memory that will be needed soon: kernels fetch it into the cache line by line between their own work. A burst of prefetches
-// before the work instead fills the core's miss buffers and stalls it: 25 % slower from memory (docs/design/0004).
+// Memory that will be needed soon, two ranges one after the other: kernels fetch it into the cache in equal portions between
+// their own work. A burst of prefetches before the work instead fills the core's miss buffers and stalls it (docs/design/0004).
 struct Ahead {
-    const uint8_t * at    = nullptr;
-    const uint8_t * end   = nullptr;
-    int             lines = 0;  // per step of the kernel's inner loop
+    const uint8_t * at       = nullptr;
+    const uint8_t * end      = nullptr;
+    const uint8_t * next     = nullptr;  // of the second range, null once it is begun
+    const uint8_t * next_end = nullptr;
+    int             lines    = 0;  // per portion; of 64 bytes
 };
+constexpr int kQuadsPerPortion = 4;
 
 // Where a row goes.
 struct TokenPlace {
@@ -88,8 +91,21 @@ struct RotationSpec {
     int           head_dim = 0, stride = 0, block = 1;
 };
 
+// One part of a tile as scores() and values() take it: unpacked, or as the tile stores it.
+struct Operand {
+    const uint8_t * at     = nullptr;
+    bool            packed = false;
+};
+
+// Whether the vector tables decode a part on the way: halves, and codes of 2 or 4 bits whose groups are whole rows of words.
+constexpr bool decoded_on_the_way(const TileSpec & spec) {
+    return spec.is_f16 || (spec.bits < 8 && spec.high_bits == 0 && (spec.n_groups == 1 || spec.group % 16 == 0));
+}
+
 struct KernelTable {
     Isa isa;
+    // Up to so many rows are faster on codes, or halves, as the tile stores them (decoded_on_the_way).
+    int packed_code_rows, packed_f16_rows;
 
     // As quant/codec.h, same bytes. `feedback` may be null.
     //   rows  row i at rows + i * row_stride
@@ -111,12 +127,13 @@ struct KernelTable {
     void (*prepare_queries)(const TileSpec & spec, const uint8_t * tile, const QueryRows & rows);
 
     // scores[r][t] = q[r] . k[t]      scores [n_rows][32]
-    void (*scores)(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, const QueryRows & rows, Ahead & ahead,
+    void (*scores)(const TileSpec & spec, const uint8_t * tile, const Operand & k, const QueryRows & rows, Ahead & ahead,
                    float * scores);
 
-    // One step of the online softmax for one row of 32 scores (already masked): m is the running maximum, l the running sum.
-    //   scores become exp(score - new m); returns the factor exp(old m - new m) for the row's accumulator (1 if all are -inf).
-    float (*softmax_step)(float * scores, float * m, float * l);
+    // One step of the online softmax of rows of 32 scores (already masked): m is the running maximum, l the running sum.
+    //   scores become exp(score - new m); factor is exp(old m - new m), for the row's accumulator (1 if all are -inf).
+    //   scores [n_rows][32]; m, l, factor [n_rows]
+    void (*softmax_step)(int n_rows, float * scores, float * m, float * l, float * factor);
 
     // Adds mask[0..31] (f16) times slope to scores; a score whose mask is -inf becomes -inf whatever it was.
     void (*add_mask)(const f16_t * mask, float slope, float * scores);
@@ -126,7 +143,7 @@ struct KernelTable {
     // `sum` [n_rows] is the running sum l of each row with this tile (kNarrowShare).
     // The offsets' share of the sum may go to `constant` [n_rows][spec.n_groups][16] instead, scaled by factor too: the sum of
     // its 16 lanes is what is then missing in each channel of the group. f16 tiles leave it alone.
-    void (*values)(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, int n_rows, const float * p,
+    void (*values)(const TileSpec & spec, const uint8_t * tile, const Operand & v, int n_rows, const float * p,
                    const float * factor, const float * sum, Ahead & ahead, float * acc, float * constant);
 };
 

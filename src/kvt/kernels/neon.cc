@@ -11,8 +11,8 @@
 
 namespace kvt {
 
-const KernelTable kKernelsNeon = {Isa::neon,     encode_tokens_simd,   encode_tile_simd, rotate_simd,
-                                  unpack_simd,   prepare_queries_simd, scores_simd,      softmax_step_simd,
-                                  add_mask_simd, values_simd};
+const KernelTable kKernelsNeon = {Isa::neon,        kPackedCodeRows,   kRowsQk,       encode_tokens_simd,
+                                  encode_tile_simd, rotate_simd,       unpack_simd,   prepare_queries_simd,
+                                  scores_simd,      softmax_step_simd, add_mask_simd, values_simd};
 
 }  // namespace kvt

@@ -103,11 +103,12 @@ void prepare_queries_scalar(const TileSpec & spec, const uint8_t * tile, const Q
     }
 }
 
-void scores_scalar(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, const QueryRows & rows, Ahead &,
+void scores_scalar(const TileSpec & spec, const uint8_t * tile, const Operand & unpacked, const QueryRows & rows, Ahead &,
                    float * scores) {
-    const float * k        = reinterpret_cast<const float *>(operand);  // of f16 parts
-    const int     n_groups = spec.is_f16 || spec.per_channel ? 1 : spec.n_groups;
-    const int     group    = n_groups == 1 ? spec.head_dim : spec.group;
+    const uint8_t * operand  = unpacked.at;
+    const float *   k        = reinterpret_cast<const float *>(operand);  // of f16 parts
+    const int       n_groups = spec.is_f16 || spec.per_channel ? 1 : spec.n_groups;
+    const int       group    = n_groups == 1 ? spec.head_dim : spec.group;
     for (int r = 0; r < rows.n_rows; ++r) {
         const int8_t * low = rows.parts + static_cast<ptrdiff_t>(r) * 2 * rows.stride;
         for (int t = 0; t < kBlockTokens; ++t) {
@@ -132,7 +133,7 @@ void scores_scalar(const TileSpec & spec, const uint8_t * tile, const uint8_t * 
     }
 }
 
-float softmax_step_scalar(float * scores, float * m, float * l) {
+float softmax_row(float * scores, float * m, float * l) {
     float top = *m;
     for (int t = 0; t < kBlockTokens; ++t) top = scores[t] > top ? scores[t] : top;
     if (top == -std::numeric_limits<float>::infinity()) {
@@ -148,6 +149,10 @@ float softmax_step_scalar(float * scores, float * m, float * l) {
     *m = top;
     *l = *l * factor + sum;
     return factor;
+}
+
+void softmax_step_scalar(int n_rows, float * scores, float * m, float * l, float * factor) {
+    for (int r = 0; r < n_rows; ++r) factor[r] = softmax_row(scores + r * kBlockTokens, m + r, l + r);
 }
 
 void add_mask_scalar(const f16_t * mask, float slope, float * scores) {
@@ -184,9 +189,10 @@ Weights weigh(const TileSpec & spec, const uint8_t * tile, int g, const float * 
     return out;
 }
 
-void values_scalar(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, int n_rows, const float * p,
+void values_scalar(const TileSpec & spec, const uint8_t * tile, const Operand & unpacked, int n_rows, const float * p,
                    const float * factor, const float * sum_of, Ahead &, float * acc, float * /*constant*/) {
-    const float * v = reinterpret_cast<const float *>(operand);  // of f16 parts
+    const uint8_t * operand = unpacked.at;
+    const float *   v       = reinterpret_cast<const float *>(operand);  // of f16 parts
     for (int r = 0; r < n_rows; ++r) {
         const float * row = p + r * kBlockTokens;
         float *       out = acc + r * spec.stride;
@@ -214,8 +220,17 @@ void values_scalar(const TileSpec & spec, const uint8_t * tile, const uint8_t * 
 
 }  // namespace
 
-const KernelTable kKernelsScalar = {Isa::scalar,     encode_tokens_scalar,   encode_tile_scalar, rotate_scalar,
-                                    unpack_scalar,   prepare_queries_scalar, scores_scalar,      softmax_step_scalar,
-                                    add_mask_scalar, values_scalar};
+const KernelTable kKernelsScalar = {Isa::scalar,
+                                    0,
+                                    0,
+                                    encode_tokens_scalar,
+                                    encode_tile_scalar,
+                                    rotate_scalar,
+                                    unpack_scalar,
+                                    prepare_queries_scalar,
+                                    scores_scalar,
+                                    softmax_step_scalar,
+                                    add_mask_scalar,
+                                    values_scalar};
 
 }  // namespace kvt

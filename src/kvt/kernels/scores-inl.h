@@ -8,28 +8,50 @@ namespace {
 
 // --- Queries as integers ---
 
-// Rounds x[first .. last) to steps, both multiples of 16. Returns what rounding left over, lane by lane, but for what is common
+// R rows of integers: x = q, times `scale` if there is one.
+template <int R>
+struct Rounding {
+    const float * q;  // [R][stride]
+    const float * scale;
+    int           stride;
+    int8_t *      parts;  // [R][2 * stride]
+    float         step[R], inverse[R];
+};
+
+// Rounds x[first .. last) to steps, both multiples of 16. `rest`: what rounding left over, lane by lane, but for what is common
 // to all: sum of x - step * i.
-template <bool Narrow>
-inline F store_rounded(const float * x, int first, int last, float inverse, float step, int8_t * row, int stride) {
-    F sum   = zero();
-    I whole = zero_words();
+template <bool Narrow, int R>
+inline void store_rounded(const Rounding<R> & to, int first, int last, F (&rest)[R]) {
+    F sum[R];
+    I whole[R];
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        sum[r]   = zero();
+        whole[r] = zero_words();
+    }
     for (int d = first; d < last; d += 16) {
-        I i[kVecs16];
         KVT_UNROLL
-        for (int v = 0; v < kVecs16; ++v) {
-            const F y = load(x + d + v * kLanes);
-            i[v]      = to_int(mul(y, set1(inverse)));
-            sum       = add(sum, y);
-            whole     = add_words(whole, i[v]);
-        }
-        if constexpr (Narrow) {
-            store_narrow(row, d, i);
-        } else {
-            store_wide(row, stride, d, i);
+        for (int r = 0; r < R; ++r) {
+            I i[kVecs16];
+            KVT_UNROLL
+            for (int v = 0; v < kVecs16; ++v) {
+                const int at = d + v * kLanes;
+                const F   q  = load(to.q + r * to.stride + at);
+                const F   y  = to.scale != nullptr ? mul(q, load(to.scale + at)) : q;
+                i[v]         = to_int(mul(y, set1(to.inverse[r])));
+                sum[r]       = add(sum[r], y);
+                whole[r]     = add_words(whole[r], i[v]);
+            }
+            int8_t * const row = to.parts + static_cast<ptrdiff_t>(r) * 2 * to.stride;
+            if constexpr (Narrow) {
+                store_narrow(row, d, i);
+            } else {
+                store_wide(row, to.stride, d, i);
+            }
         }
     }
-    return sub(sum, mul(to_float(whole), set1(step)));
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) rest[r] = sub(sum[r], mul(to_float(whole[r]), set1(to.step[r])));
 }
 
 // Scales and offsets of a per-channel tile as floats, zero past head_dim.
@@ -49,50 +71,64 @@ inline void load_channels(const TileSpec & spec, const uint8_t * tile, ChannelPa
     }
 }
 
-// `channels` is null for per_token formats. NaN in q, s or z is kept out of `top` and returns through `constant`: the encoder
-// never stores a NaN scale without a NaN offset.
-template <bool Narrow>
-inline void prepare_row(const TileSpec & spec, const ChannelParams * channels, const QueryRows & rows, int r) {
-    const float   limit  = static_cast<float>(Narrow ? kQueryLimitNarrow : kQueryLimit);
-    const float   middle = 0.5f * static_cast<float>((1 << spec.bits) - 1);
-    const float * q      = rows.q + static_cast<ptrdiff_t>(r) * rows.stride;
-    const float * x      = q;
-    float         scaled[1024];
-    F             top = zero(), constant = zero();
-    if (channels != nullptr) {
-        x = scaled;
-        for (int d = 0; d < spec.stride; d += kLanes) {
-            const F from = load(q + d), y = mul(from, load(channels->s + d));
-            store(scaled + d, y);
-            top      = max(abs(y), top);
-            constant = fma(from, load(channels->z + d), constant);
-        }
-    } else {
-        for (int d = 0; d < spec.stride; d += kLanes) {
-            top      = max(abs(load(q + d)), top);
-            constant = fma(load(q + d), zero(), constant);
+// R rows side by side: one row alone waits for its maximum and its sums most of the time. `channels` is null for per_token
+// formats. NaN in q, s or z is kept out of `top` and returns through `constant`: the encoder never stores a NaN scale without a
+// NaN offset.
+template <bool Narrow, int R>
+inline void prepare_rows(const TileSpec & spec, const ChannelParams * channels, const QueryRows & rows, int r0) {
+    const float limit  = static_cast<float>(Narrow ? kQueryLimitNarrow : kQueryLimit);
+    const float middle = 0.5f * static_cast<float>((1 << spec.bits) - 1);
+    Rounding<R> to{rows.q + static_cast<ptrdiff_t>(r0) * rows.stride,
+                   channels != nullptr ? channels->s : nullptr,
+                   rows.stride,
+                   rows.parts + static_cast<ptrdiff_t>(r0) * 2 * rows.stride,
+                   {},
+                   {}};
+    F           top[R], constant[R], rest[R];
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) top[r] = constant[r] = zero();
+    for (int d = 0; d < spec.stride; d += kLanes) {
+        const F s = channels != nullptr ? load(channels->s + d) : set1(1.0f);
+        const F z = channels != nullptr ? load(channels->z + d) : zero();
+        KVT_UNROLL
+        for (int r = 0; r < R; ++r) {
+            const F q   = load(to.q + r * rows.stride + d);
+            top[r]      = max(abs(mul(q, s)), top[r]);
+            constant[r] = fma(q, z, constant[r]);
         }
     }
-    const float largest = reduce_max(top);
-    const float inverse = largest > 0.0f ? limit / largest : 0.0f;
-    const float step    = largest / limit;
-    int8_t *    row     = rows.parts + static_cast<ptrdiff_t>(r) * 2 * rows.stride;
-    float *     shift   = rows.shift + static_cast<ptrdiff_t>(r) * rows.max_groups;
-    float *     weight  = rows.weight + static_cast<ptrdiff_t>(r) * rows.max_groups;
-    rows.step[r]        = step;
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        const float largest = reduce_max(top[r]);
+        to.inverse[r]       = largest > 0.0f ? limit / largest : 0.0f;
+        to.step[r] = rows.step[r0 + r] = largest / limit;
+    }
+    float * shift  = rows.shift + static_cast<ptrdiff_t>(r0) * rows.max_groups;
+    float * weight = rows.weight + static_cast<ptrdiff_t>(r0) * rows.max_groups;
     if (channels != nullptr) {
-        const F rest = store_rounded<Narrow>(x, 0, spec.stride, inverse, step, row, rows.stride);
-        shift[0]     = reduce_add(fma(rest, set1(middle), constant));
+        store_rounded<Narrow, R>(to, 0, spec.stride, rest);
+        KVT_UNROLL
+        for (int r = 0; r < R; ++r) shift[r * rows.max_groups] = reduce_add(fma(rest[r], set1(middle), constant[r]));
         return;
     }
     for (int g = 0; g < spec.n_groups; ++g) {
         const int first = g * spec.group, last = g + 1 == spec.n_groups ? spec.stride : first + spec.group;
-        const F   rest = store_rounded<Narrow>(x, first, last, inverse, step, row, rows.stride);
-        F         sum  = zero();
-        for (int d = first; d < last; d += kLanes) sum = add(sum, load(x + d));
-        shift[g]  = reduce_add(fma(rest, set1(middle), constant));
-        weight[g] = reduce_add(sum);
+        store_rounded<Narrow, R>(to, first, last, rest);
+        KVT_UNROLL
+        for (int r = 0; r < R; ++r) {
+            F sum = zero();
+            for (int d = first; d < last; d += kLanes) sum = add(sum, load(to.q + r * rows.stride + d));
+            shift[r * rows.max_groups + g]  = reduce_add(fma(rest[r], set1(middle), constant[r]));
+            weight[r * rows.max_groups + g] = reduce_add(sum);
+        }
     }
+}
+
+template <bool Narrow>
+inline void prepare_all(const TileSpec & spec, const ChannelParams * channels, const QueryRows & rows) {
+    int r = 0;
+    for (; r + 4 <= rows.n_rows; r += 4) prepare_rows<Narrow, 4>(spec, channels, rows, r);
+    for (; r < rows.n_rows; ++r) prepare_rows<Narrow, 1>(spec, channels, rows, r);
 }
 
 void prepare_queries_simd(const TileSpec & spec, const uint8_t * tile, const QueryRows & rows) {
@@ -100,12 +136,10 @@ void prepare_queries_simd(const TileSpec & spec, const uint8_t * tile, const Que
     ChannelParams channels;
     if (spec.per_channel) load_channels(spec, tile, channels);
     const ChannelParams * params = spec.per_channel ? &channels : nullptr;
-    for (int r = 0; r < rows.n_rows; ++r) {
-        if (spec.bits <= kNarrowBits) {
-            prepare_row<true>(spec, params, rows, r);
-        } else {
-            prepare_row<false>(spec, params, rows, r);
-        }
+    if (spec.bits <= kNarrowBits) {
+        prepare_all<true>(spec, params, rows);
+    } else {
+        prepare_all<false>(spec, params, rows);
     }
 }
 
@@ -120,7 +154,7 @@ inline void dot_wide(const uint8_t * words, const int8_t * parts, int stride, in
         for (int v = 0; v < 2; ++v) sum[r][v] = WideSum{};
     }
     for (int quad = first; quad < last; ++quad) {
-        fetch(ahead);
+        if (quad % kQuadsPerPortion == 0) fetch(ahead);
         const WideCodes c0 = wide_codes(load_words(words + static_cast<size_t>(quad) * 128));
         const WideCodes c1 = wide_codes(load_words(words + static_cast<size_t>(quad) * 128 + 4 * kLanes));
         KVT_UNROLL
@@ -137,7 +171,8 @@ inline void dot_wide(const uint8_t * words, const int8_t * parts, int stride, in
     }
 }
 
-template <int R>
+// Quads past the last one, of a row of packed words, meet integers that are 0.
+template <int R, int Bits>
 inline void dot_narrow(const uint8_t * words, const int8_t * parts, int stride, int first, int last, Ahead & ahead,
                        I (&out)[R][2]) {
     KVT_UNROLL
@@ -153,15 +188,19 @@ inline void dot_narrow(const uint8_t * words, const int8_t * parts, int stride, 
             KVT_UNROLL
             for (int v = 0; v < 2; ++v) sum[r][v] = zero_words();
         }
-        for (; quad < stop; ++quad) {
-            fetch(ahead);
-            const I w0 = load_words(words + static_cast<size_t>(quad) * 128);
-            const I w1 = load_words(words + static_cast<size_t>(quad) * 128 + 4 * kLanes);
+        for (; quad < stop; quad += kQuadsOfRow<Bits>) {
+            if (quad % kQuadsPerPortion == 0) fetch(ahead);
+            const uint8_t * from = words + static_cast<size_t>(quad / kQuadsOfRow<Bits>) * 128;
+            const I         w0 = load_words(from), w1 = load_words(from + 4 * kLanes);
             KVT_UNROLL
-            for (int r = 0; r < R; ++r) {
-                const int8_t * row = parts + static_cast<ptrdiff_t>(r) * 2 * stride;
-                sum[r][0]          = add_narrow(sum[r][0], w0, row, quad);
-                sum[r][1]          = add_narrow(sum[r][1], w1, row, quad);
+            for (int i = 0; i < kQuadsOfRow<Bits>; ++i) {
+                const I c0 = codes_of<Bits>(w0, i), c1 = codes_of<Bits>(w1, i);
+                KVT_UNROLL
+                for (int r = 0; r < R; ++r) {
+                    const int8_t * row = parts + static_cast<ptrdiff_t>(r) * 2 * stride;
+                    sum[r][0]          = add_narrow(sum[r][0], c0, row, quad + i);
+                    sum[r][1]          = add_narrow(sum[r][1], c1, row, quad + i);
+                }
             }
         }
         KVT_UNROLL
@@ -172,7 +211,7 @@ inline void dot_narrow(const uint8_t * words, const int8_t * parts, int stride, 
     }
 }
 
-template <int R, bool Narrow>
+template <int R, bool Narrow, int Bits>
 inline void score_rows(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, const QueryRows & rows, int r0,
                        Ahead & ahead, float * scores) {
     const int n_groups = spec.per_channel ? 1 : spec.n_groups;
@@ -184,7 +223,7 @@ inline void score_rows(const TileSpec & spec, const uint8_t * tile, const uint8_
             const uint8_t * from = words + static_cast<size_t>(t) * 4;
             const int8_t *  row0 = rows.parts + static_cast<ptrdiff_t>(r0) * 2 * rows.stride;
             if constexpr (Narrow) {
-                dot_narrow<R>(from, row0, rows.stride, g * group_quads, last, ahead, sums);
+                dot_narrow<R, Bits>(from, row0, rows.stride, g * group_quads, last, ahead, sums);
             } else {
                 dot_wide<R>(from, row0, rows.stride, g * group_quads, last, ahead, sums);
             }
@@ -209,25 +248,25 @@ inline void score_rows(const TileSpec & spec, const uint8_t * tile, const uint8_
     }
 }
 
-template <int R, bool Narrow>
+template <int R, bool Narrow, int Bits>
 inline void score_all(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, const QueryRows & rows, int r0,
                       Ahead & ahead, float * scores) {
-    for (; r0 + R <= rows.n_rows; r0 += R) score_rows<R, Narrow>(spec, tile, words, rows, r0, ahead, scores);
+    for (; r0 + R <= rows.n_rows; r0 += R) score_rows<R, Narrow, Bits>(spec, tile, words, rows, r0, ahead, scores);
     if constexpr (R > 1) {
-        if (r0 < rows.n_rows) score_all<R / 2, Narrow>(spec, tile, words, rows, r0, ahead, scores);
+        if (r0 < rows.n_rows) score_all<R / 2, Narrow, Bits>(spec, tile, words, rows, r0, ahead, scores);
     }
 }
 
 // --- Floats ---
 
-// R rows x 2 vectors of tokens.
-template <int R>
-inline void qk_block(int head_dim, const float * q, int q_stride, const float * k, Ahead & ahead, float * scores) {
+// R rows x 2 vectors of tokens. K: float, or f16_t as the tile stores it.
+template <int R, class K>
+inline void qk_block(int head_dim, const float * q, int q_stride, const K * k, Ahead & ahead, float * scores) {
     F acc[R][2];
     for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = zero();
     for (int d = 0; d < head_dim; ++d) {
-        if (d % 4 == 0) fetch(ahead);
-        const F k0 = load(k + d * 32), k1 = load(k + d * 32 + kLanes);
+        if (d % (4 * kQuadsPerPortion) == 0) fetch(ahead);
+        const F k0 = load_as_float(k + d * 32), k1 = load_as_float(k + d * 32 + kLanes);
         for (int r = 0; r < R; ++r) {
             const F b = set1(q[r * q_stride + d]);
             acc[r][0] = fma(b, k0, acc[r][0]);
@@ -240,27 +279,40 @@ inline void qk_block(int head_dim, const float * q, int q_stride, const float * 
     }
 }
 
-template <int R>
-inline void qk_rows(int n_rows, int head_dim, const float * q, int q_stride, const float * k, Ahead & ahead, float * scores) {
+template <int R, class K>
+inline void qk_rows(int n_rows, int head_dim, const float * q, int q_stride, const K * k, Ahead & ahead, float * scores) {
     for (int r = 0; r + R <= n_rows; r += R) {
         for (int t = 0; t < 32; t += 2 * kLanes)
-            qk_block<R>(head_dim, q + r * q_stride, q_stride, k + t, ahead, scores + r * 32 + t);
+            qk_block<R, K>(head_dim, q + r * q_stride, q_stride, k + t, ahead, scores + r * 32 + t);
     }
     if constexpr (R > 1) {
         const int done = n_rows / R * R;
-        if (done < n_rows) qk_rows<R / 2>(n_rows - done, head_dim, q + done * q_stride, q_stride, k, ahead, scores + done * 32);
+        if (done < n_rows)
+            qk_rows<R / 2, K>(n_rows - done, head_dim, q + done * q_stride, q_stride, k, ahead, scores + done * 32);
     }
 }
 
-void scores_simd(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, const QueryRows & rows, Ahead & ahead,
+void scores_simd(const TileSpec & spec, const uint8_t * tile, const Operand & k, const QueryRows & rows, Ahead & ahead,
                  float * scores) {
     if (spec.is_f16) {
-        qk_rows<kRowsQk>(rows.n_rows, spec.head_dim, rows.q, rows.stride, reinterpret_cast<const float *>(operand), ahead,
-                         scores);
-    } else if (spec.bits <= kNarrowBits) {
-        score_all<kRowsOneDot, true>(spec, tile, operand, rows, 0, ahead, scores);
-    } else {
-        score_all<kRowsDot, false>(spec, tile, operand, rows, 0, ahead, scores);
+        const auto block = [&](const auto * from) {
+            qk_rows<kRowsQk>(rows.n_rows, spec.head_dim, rows.q, rows.stride, from, ahead, scores);
+        };
+        if (k.packed) {
+            block(reinterpret_cast<const uint16_t *>(k.at));
+        } else {
+            block(reinterpret_cast<const float *>(k.at));
+        }
+    } else if (spec.bits > kNarrowBits) {
+        score_all<kRowsDot, false, 8>(spec, tile, k.at, rows, 0, ahead, scores);
+    } else if (kPackedCodeRows == 0 || !k.packed) {
+        score_all<kRowsOneDot, true, 8>(spec, tile, k.at, rows, 0, ahead, scores);
+    } else if constexpr (kPackedCodeRows > 0) {
+        if (spec.bits == 4) {
+            score_all<kRowsOneDot, true, 4>(spec, tile, k.at, rows, 0, ahead, scores);
+        } else {
+            score_all<kRowsOneDot, true, 2>(spec, tile, k.at, rows, 0, ahead, scores);
+        }
     }
 }
 

@@ -127,10 +127,10 @@ std::vector<float> attend_once(const KernelTable & kernels, const TileSpec & k, 
     Ahead                nothing_ahead;
     const QueryRows      rows{n_rows, k.stride, k.n_groups, q.data(), parts.data(), step.data(), shift.data(), weight.data()};
     kernels.prepare_queries(k, tile_k.data(), rows);
-    kernels.scores(k, tile_k.data(), kernels.unpack(k, tile_k.data(), 0, operand_k.data()), rows, nothing_ahead, scores.data());
-    for (size_t r = 0; r < n; ++r) factor[r] = kernels.softmax_step(&scores[r * kBlockTokens], &m[r], &l[r]);
-    kernels.values(v, tile_v.data(), kernels.unpack(v, tile_v.data(), 0, operand_v.data()), n_rows, scores.data(), factor.data(),
-                   l.data(), nothing_ahead, out.data(), constant.data());
+    kernels.scores(k, tile_k.data(), {kernels.unpack(k, tile_k.data(), 0, operand_k.data())}, rows, nothing_ahead, scores.data());
+    kernels.softmax_step(n_rows, scores.data(), m.data(), l.data(), factor.data());
+    kernels.values(v, tile_v.data(), {kernels.unpack(v, tile_v.data(), 0, operand_v.data())}, n_rows, scores.data(),
+                   factor.data(), l.data(), nothing_ahead, out.data(), constant.data());
     for (size_t r = 0; r < n; ++r) {
         for (int d = 0; d < v.head_dim; ++d) {
             const float * lanes = &constant[(r * groups_v + static_cast<size_t>(d / v.group)) * 16];

@@ -11,12 +11,13 @@
 namespace kvt {
 namespace {
 
-constexpr int kLanes      = 16;
-constexpr int kRowsDot    = 4;  // query rows x 2 parts x 2 vectors of words = 16 accumulators of 32 registers
-constexpr int kRowsOneDot = 8;  // the same with one part
-constexpr int kRowsQk     = 8;  // 8 rows x 2 vectors of tokens = 16 accumulators
-constexpr int kRowsPv     = 4;  // 4 rows x 4 vectors of channels = 16 accumulators
-constexpr int kVecsPv     = 4;
+constexpr int kLanes          = 16;
+constexpr int kRowsDot        = 4;  // query rows x 2 parts x 2 vectors of words = 16 accumulators of 32 registers
+constexpr int kRowsOneDot     = 8;  // the same with one part
+constexpr int kPackedCodeRows = 8;  // codes of 2 and 4 bits are decoded on the way for up to so many rows
+constexpr int kRowsQk         = 8;  // 8 rows x 2 vectors of tokens = 16 accumulators
+constexpr int kRowsPv         = 4;  // 4 rows x 4 vectors of channels = 16 accumulators
+constexpr int kVecsPv         = 4;
 
 using F = __m512;
 using I = __m512i;

@@ -11,12 +11,13 @@
 namespace kvt {
 namespace {
 
-constexpr int kLanes      = 4;
-constexpr int kRowsDot    = 2;  // query rows x 2 parts x 2 vectors of words = 8 accumulators of 32 registers
-constexpr int kRowsOneDot = 4;  // the same with one part
-constexpr int kRowsQk     = 8;  // 8 rows x 2 vectors of tokens = 16 accumulators
-constexpr int kRowsPv     = 4;  // 4 rows x 4 vectors of channels = 16 accumulators
-constexpr int kVecsPv     = 4;
+constexpr int kLanes          = 4;
+constexpr int kRowsDot        = 2;  // query rows x 2 parts x 2 vectors of words = 8 accumulators of 32 registers
+constexpr int kRowsOneDot     = 4;  // the same with one part
+constexpr int kRowsQk         = 8;  // 8 rows x 2 vectors of tokens = 16 accumulators
+constexpr int kPackedCodeRows = 0;  // no machine to measure on
+constexpr int kRowsPv         = 4;  // 4 rows x 4 vectors of channels = 16 accumulators
+constexpr int kVecsPv         = 4;
 
 using F = float32x4_t;
 using I = int32x4_t;

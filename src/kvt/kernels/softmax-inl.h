@@ -20,28 +20,63 @@ inline F exp_nonpositive(F x) {
     return select_gt(limit, x, zero(), scale_by_power(p, n));
 }
 
-float softmax_step_simd(float * scores, float * m, float * l) {
+// A row that has seen no cell yet, nor does in this tile: weights 0, but a NaN score stays visible.
+inline void clear_unseen(float * scores) {
+    const F floor = set1(-kInfinity);
+    for (int t = 0; t < 32; t += kLanes) {
+        const F s = load(scores + t);
+        store(scores + t, select_eq(s, floor, zero(), s));
+    }
+}
+
+// R rows side by side: one row alone waits for its own maximum and sum most of the time.
+template <int R>
+inline void softmax_rows(float * scores, float * m, float * l, float * factor) {
     constexpr int kVecs = 32 / kLanes;
-    F             top   = load(scores);
-    for (int v = 1; v < kVecs; ++v) top = max(load(scores + v * kLanes), top);
-    const float tile_max = reduce_max(top);
-    const float new_max  = tile_max > *m ? tile_max : *m;
-    const F     floor    = set1(-kInfinity);
-    if (new_max == -kInfinity) {
-        for (int v = 0; v < kVecs; ++v)
-            store(scores + v * kLanes, select_eq(load(scores + v * kLanes), floor, zero(), load(scores + v * kLanes)));
-        return 1.0f;
+    float         top[R], old[R < kLanes ? kLanes : R];
+    bool          moved = false;
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        F most = load(scores + r * 32);
+        KVT_UNROLL
+        for (int v = 1; v < kVecs; ++v) most = max(load(scores + r * 32 + v * kLanes), most);
+        const float tile_max = reduce_max(most);
+        top[r]               = tile_max > m[r] ? tile_max : m[r];
+        old[r]               = m[r] == top[r] ? 0.0f : m[r] - top[r];
+        moved                = moved || old[r] != 0.0f;
     }
-    const float factor = *m == new_max ? 1.0f : reduce_max(exp_nonpositive(set1(*m - new_max)));
-    F           sum    = zero();
-    for (int v = 0; v < kVecs; ++v) {
-        const F e = exp_nonpositive(sub(load(scores + v * kLanes), set1(new_max)));
-        store(scores + v * kLanes, e);
-        sum = add(sum, e);
+    for (int r = R; r < kLanes; ++r) old[r] = 0.0f;
+    if (moved) {
+        store(old, exp_nonpositive(load(old)));
+    } else {
+        KVT_UNROLL
+        for (int r = 0; r < R; ++r) old[r] = 1.0f;
     }
-    *m = new_max;
-    *l = *l * factor + reduce_add(sum);
-    return factor;
+    KVT_UNROLL
+    for (int r = 0; r < R; ++r) {
+        factor[r] = old[r];
+        if (top[r] == -kInfinity) {
+            clear_unseen(scores + r * 32);
+            factor[r] = 1.0f;
+            continue;
+        }
+        F sum = zero();
+        KVT_UNROLL
+        for (int v = 0; v < kVecs; ++v) {
+            float * const at = scores + r * 32 + v * kLanes;
+            const F       e  = exp_nonpositive(sub(load(at), set1(top[r])));
+            store(at, e);
+            sum = add(sum, e);
+        }
+        m[r] = top[r];
+        l[r] = l[r] * factor[r] + reduce_add(sum);
+    }
+}
+
+void softmax_step_simd(int n_rows, float * scores, float * m, float * l, float * factor) {
+    int r = 0;
+    for (; r + 4 <= n_rows; r += 4) softmax_rows<4>(scores + r * 32, m + r, l + r, factor + r);
+    for (; r < n_rows; ++r) softmax_rows<1>(scores + r * 32, m + r, l + r, factor + r);
 }
 
 void add_mask_simd(const uint16_t * mask, float slope, float * scores) {

@@ -9,6 +9,9 @@ inline float half_at(const uint8_t * p) {
     return half_to_float(h);
 }
 
+inline F load_as_float(const float * p) { return load(p); }
+inline F load_as_float(const uint16_t * p) { return load_f16(p); }
+
 // Scales and offsets of kLanes neighbouring groups from `index` on, as read back.
 struct ScaleLanes {
     F s, z;

@@ -65,7 +65,7 @@ inline void weigh(const float * p, const GroupParams & group, float factor, floa
 }
 
 // R rows x C vectors of channels: sum of i * code over 32 tokens.
-template <int R, int C>
+template <int R, int C, int Bits>
 inline void sum_wide(int row_bytes, const uint8_t * words, const WeightRow * weights, Ahead & ahead, I (&out)[R][C]) {
     WideSum sum[R][C];
     KVT_UNROLL
@@ -73,15 +73,21 @@ inline void sum_wide(int row_bytes, const uint8_t * words, const WeightRow * wei
         KVT_UNROLL
         for (int c = 0; c < C; ++c) sum[r][c] = WideSum{};
     }
-    for (int quad = 0; quad < 8; ++quad) {
-        fetch(ahead);
-        WideCodes codes[C];
+    for (int quad = 0; quad < 8; quad += kQuadsOfRow<Bits>, words += row_bytes) {
+        if (quad % kQuadsPerPortion == 0) fetch(ahead);
+        I packed[C];
         KVT_UNROLL
-        for (int c = 0; c < C; ++c) codes[c] = wide_codes(load_words(words + quad * row_bytes + c * 4 * kLanes));
+        for (int c = 0; c < C; ++c) packed[c] = load_words(words + c * 4 * kLanes);
         KVT_UNROLL
-        for (int r = 0; r < R; ++r) {
+        for (int i = 0; i < kQuadsOfRow<Bits>; ++i) {
+            WideCodes codes[C];
             KVT_UNROLL
-            for (int c = 0; c < C; ++c) add_wide(sum[r][c], codes[c], weights[r].parts, 32, quad);
+            for (int c = 0; c < C; ++c) codes[c] = wide_codes(codes_of<Bits>(packed[c], i));
+            KVT_UNROLL
+            for (int r = 0; r < R; ++r) {
+                KVT_UNROLL
+                for (int c = 0; c < C; ++c) add_wide(sum[r][c], codes[c], weights[r].parts, 32, quad + i);
+            }
         }
     }
     KVT_UNROLL
@@ -91,7 +97,7 @@ inline void sum_wide(int row_bytes, const uint8_t * words, const WeightRow * wei
     }
 }
 
-template <int R, int C>
+template <int R, int C, int Bits>
 inline void sum_narrow(int row_bytes, const uint8_t * words, const WeightRow * weights, Ahead & ahead, I (&out)[R][C]) {
     static_assert(kNarrowQuads >= 8);
     KVT_UNROLL
@@ -99,15 +105,19 @@ inline void sum_narrow(int row_bytes, const uint8_t * words, const WeightRow * w
         KVT_UNROLL
         for (int c = 0; c < C; ++c) out[r][c] = zero_words();
     }
-    for (int quad = 0; quad < 8; ++quad) {
-        fetch(ahead);
-        I codes[C];
+    for (int quad = 0; quad < 8; quad += kQuadsOfRow<Bits>, words += row_bytes) {
+        if (quad % kQuadsPerPortion == 0) fetch(ahead);
+        I packed[C];
         KVT_UNROLL
-        for (int c = 0; c < C; ++c) codes[c] = load_words(words + quad * row_bytes + c * 4 * kLanes);
+        for (int c = 0; c < C; ++c) packed[c] = load_words(words + c * 4 * kLanes);
         KVT_UNROLL
-        for (int r = 0; r < R; ++r) {
+        for (int i = 0; i < kQuadsOfRow<Bits>; ++i) {
             KVT_UNROLL
-            for (int c = 0; c < C; ++c) out[r][c] = add_narrow(out[r][c], codes[c], weights[r].parts, quad);
+            for (int c = 0; c < C; ++c) {
+                const I codes = codes_of<Bits>(packed[c], i);
+                KVT_UNROLL
+                for (int r = 0; r < R; ++r) out[r][c] = add_narrow(out[r][c], codes, weights[r].parts, quad + i);
+            }
         }
     }
     KVT_UNROLL
@@ -118,14 +128,14 @@ inline void sum_narrow(int row_bytes, const uint8_t * words, const WeightRow * w
 }
 
 // acc = acc * factor + step * sum of i * code.
-template <int R, int C, bool Narrow>
+template <int R, int C, bool Narrow, int Bits>
 inline void weighted_block(int row_bytes, const uint8_t * words, const WeightRow * weights, const float * factor, int stride,
                            Ahead & ahead, float * acc) {
     I sum[R][C];
     if constexpr (Narrow) {
-        sum_narrow<R, C>(row_bytes, words, weights, ahead, sum);
+        sum_narrow<R, C, Bits>(row_bytes, words, weights, ahead, sum);
     } else {
-        sum_wide<R, C>(row_bytes, words, weights, ahead, sum);
+        sum_wide<R, C, Bits>(row_bytes, words, weights, ahead, sum);
     }
     KVT_UNROLL
     for (int r = 0; r < R; ++r) {
@@ -137,41 +147,47 @@ inline void weighted_block(int row_bytes, const uint8_t * words, const WeightRow
     }
 }
 
-template <int R, bool Narrow>
+template <int R, bool Narrow, int Bits>
 inline void weighted_rows(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, const float * p,
                           const float * factor, Ahead & ahead, float * acc, float * constant) {
-    const int row_bytes = spec.head_dim * 4;
-    for (int g = 0; g < spec.n_groups; ++g) {
-        const GroupParams group = load_group(spec, tile, g);
-        WeightRow         weights[R];
-        KVT_UNROLL
-        for (int r = 0; r < R; ++r)
-            weigh<Narrow>(p + r * 32, group, factor[r], constant + (r * spec.n_groups + g) * 16, weights[r]);
-        const int end = g + 1 == spec.n_groups ? spec.stride : (g + 1) * spec.group;
-        int       d   = g * spec.group;
-        for (; d + 2 * kLanes <= end; d += 2 * kLanes) {
-            weighted_block<R, 2, Narrow>(row_bytes, words + static_cast<size_t>(d) * 4, weights, factor, spec.stride, ahead,
-                                         acc + d);
+    const int     row_bytes = spec.head_dim * 4;
+    constexpr int kTogether = 4;  // groups whose weights are made side by side: one alone waits for its maximum and its stores
+    for (int first = 0; first < spec.n_groups; first += kTogether) {
+        const int last = first + kTogether < spec.n_groups ? first + kTogether : spec.n_groups;
+        WeightRow weights[kTogether][R];
+        for (int g = first; g < last; ++g) {
+            const GroupParams group = load_group(spec, tile, g);
+            KVT_UNROLL
+            for (int r = 0; r < R; ++r)
+                weigh<Narrow>(p + r * 32, group, factor[r], constant + (r * spec.n_groups + g) * 16, weights[g - first][r]);
         }
-        for (; d < end; d += kLanes) {
-            weighted_block<R, 1, Narrow>(row_bytes, words + static_cast<size_t>(d) * 4, weights, factor, spec.stride, ahead,
-                                         acc + d);
+        for (int g = first; g < last; ++g) {
+            const int end = g + 1 == spec.n_groups ? spec.stride : (g + 1) * spec.group;
+            int       d   = g * spec.group;
+            for (; d + 2 * kLanes <= end; d += 2 * kLanes) {
+                weighted_block<R, 2, Narrow, Bits>(row_bytes, words + static_cast<size_t>(d) * 4, weights[g - first], factor,
+                                                   spec.stride, ahead, acc + d);
+            }
+            for (; d < end; d += kLanes) {
+                weighted_block<R, 1, Narrow, Bits>(row_bytes, words + static_cast<size_t>(d) * 4, weights[g - first], factor,
+                                                   spec.stride, ahead, acc + d);
+            }
         }
     }
 }
 
-template <int R, bool Narrow>
+template <int R, bool Narrow, int Bits>
 inline void weighted_all(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, int n_rows, const float * p,
                          const float * factor, Ahead & ahead, float * acc, float * constant) {
     int r = 0;
     for (; r + R <= n_rows; r += R) {
-        weighted_rows<R, Narrow>(spec, tile, words, p + r * 32, factor + r, ahead, acc + r * spec.stride,
-                                 constant + r * spec.n_groups * 16);
+        weighted_rows<R, Narrow, Bits>(spec, tile, words, p + r * 32, factor + r, ahead, acc + r * spec.stride,
+                                       constant + r * spec.n_groups * 16);
     }
     if constexpr (R > 1) {
         if (r < n_rows) {
-            weighted_all<R / 2, Narrow>(spec, tile, words, n_rows - r, p + r * 32, factor + r, ahead, acc + r * spec.stride,
-                                        constant + r * spec.n_groups * 16);
+            weighted_all<R / 2, Narrow, Bits>(spec, tile, words, n_rows - r, p + r * 32, factor + r, ahead, acc + r * spec.stride,
+                                              constant + r * spec.n_groups * 16);
         }
     }
 }
@@ -185,6 +201,7 @@ inline bool small_weights(const float * p, float sum) {
 }
 
 // Rows in runs of one kind: what one row gets must not depend on the others.
+template <int Bits>
 inline void weighted_narrow(const TileSpec & spec, const uint8_t * tile, const uint8_t * words, int n_rows, const float * p,
                             const float * factor, const float * sum, Ahead & ahead, float * acc, float * constant) {
     for (int first = 0; first < n_rows;) {
@@ -194,10 +211,11 @@ inline void weighted_narrow(const TileSpec & spec, const uint8_t * tile, const u
         float * const to        = acc + first * spec.stride;
         float * const constants = constant + first * spec.n_groups * 16;
         if (narrow) {
-            weighted_all<kRowsOneDot, true>(spec, tile, words, last - first, p + first * 32, factor + first, ahead, to,
-                                            constants);
+            weighted_all<kRowsOneDot, true, Bits>(spec, tile, words, last - first, p + first * 32, factor + first, ahead, to,
+                                                  constants);
         } else {
-            weighted_all<kRowsDot, false>(spec, tile, words, last - first, p + first * 32, factor + first, ahead, to, constants);
+            weighted_all<kRowsDot, false, Bits>(spec, tile, words, last - first, p + first * 32, factor + first, ahead, to,
+                                                constants);
         }
         first = last;
     }
@@ -205,17 +223,17 @@ inline void weighted_narrow(const TileSpec & spec, const uint8_t * tile, const u
 
 // --- Floats ---
 
-// R rows x C vectors of channels.
-template <int R, int C>
-inline void pv_block(int stride, const float * p, const float * factor, const float * v, Ahead & ahead, float * acc) {
+// R rows x C vectors of channels. V: float, or f16_t as the tile stores it, rows of `v_stride`.
+template <int R, int C, class V>
+inline void pv_block(int stride, int v_stride, const float * p, const float * factor, const V * v, Ahead & ahead, float * acc) {
     F sum[R][C];
     for (int r = 0; r < R; ++r) {
         for (int c = 0; c < C; ++c) sum[r][c] = mul(load(acc + r * stride + c * kLanes), set1(factor[r]));
     }
     for (int t = 0; t < 32; ++t) {
-        fetch(ahead);
+        if (t % (2 * kQuadsPerPortion) == 0) fetch(ahead);
         F row[C];
-        for (int c = 0; c < C; ++c) row[c] = load(v + t * stride + c * kLanes);
+        for (int c = 0; c < C; ++c) row[c] = load_as_float(v + t * v_stride + c * kLanes);
         for (int r = 0; r < R; ++r) {
             const F b = set1(p[r * 32 + t]);
             for (int c = 0; c < C; ++c) sum[r][c] = fma(b, row[c], sum[r][c]);
@@ -226,30 +244,42 @@ inline void pv_block(int stride, const float * p, const float * factor, const fl
     }
 }
 
-template <int R>
-inline void pv_rows(int n_rows, int stride, const float * p, const float * factor, const float * v, Ahead & ahead, float * acc) {
+template <int R, class V>
+inline void pv_rows(int n_rows, int stride, int v_stride, const float * p, const float * factor, const V * v, Ahead & ahead,
+                    float * acc) {
     for (int r = 0; r + R <= n_rows; r += R) {
         const float * p_r   = p + r * 32;
         float *       acc_r = acc + r * stride;
         int           d     = 0;
         for (; d + kVecsPv * kLanes <= stride; d += kVecsPv * kLanes)
-            pv_block<R, kVecsPv>(stride, p_r, factor + r, v + d, ahead, acc_r + d);
-        for (; d < stride; d += kLanes) pv_block<R, 1>(stride, p_r, factor + r, v + d, ahead, acc_r + d);
+            pv_block<R, kVecsPv, V>(stride, v_stride, p_r, factor + r, v + d, ahead, acc_r + d);
+        for (; d < stride; d += kLanes) pv_block<R, 1, V>(stride, v_stride, p_r, factor + r, v + d, ahead, acc_r + d);
     }
     if constexpr (R > 1) {
         const int done = n_rows / R * R;
-        if (done < n_rows) pv_rows<R / 2>(n_rows - done, stride, p + done * 32, factor + done, v, ahead, acc + done * stride);
+        if (done < n_rows)
+            pv_rows<R / 2, V>(n_rows - done, stride, v_stride, p + done * 32, factor + done, v, ahead, acc + done * stride);
     }
 }
 
-void values_simd(const TileSpec & spec, const uint8_t * tile, const uint8_t * operand, int n_rows, const float * p,
+void values_simd(const TileSpec & spec, const uint8_t * tile, const Operand & v, int n_rows, const float * p,
                  const float * factor, const float * sum, Ahead & ahead, float * acc, float * constant) {
     if (spec.is_f16) {
-        pv_rows<kRowsPv>(n_rows, spec.stride, p, factor, reinterpret_cast<const float *>(operand), ahead, acc);
-    } else if (spec.bits <= kNarrowBits) {
-        weighted_narrow(spec, tile, operand, n_rows, p, factor, sum, ahead, acc, constant);
-    } else {
-        weighted_all<kRowsDot, false>(spec, tile, operand, n_rows, p, factor, ahead, acc, constant);
+        if (v.packed) {
+            pv_rows<kRowsPv>(n_rows, spec.stride, spec.head_dim, p, factor, reinterpret_cast<const uint16_t *>(v.at), ahead, acc);
+        } else {
+            pv_rows<kRowsPv>(n_rows, spec.stride, spec.stride, p, factor, reinterpret_cast<const float *>(v.at), ahead, acc);
+        }
+    } else if (spec.bits > kNarrowBits) {
+        weighted_all<kRowsDot, false, 8>(spec, tile, v.at, n_rows, p, factor, ahead, acc, constant);
+    } else if (kPackedCodeRows == 0 || !v.packed) {
+        weighted_narrow<8>(spec, tile, v.at, n_rows, p, factor, sum, ahead, acc, constant);
+    } else if constexpr (kPackedCodeRows > 0) {
+        if (spec.bits == 4) {
+            weighted_narrow<4>(spec, tile, v.at, n_rows, p, factor, sum, ahead, acc, constant);
+        } else {
+            weighted_narrow<2>(spec, tile, v.at, n_rows, p, factor, sum, ahead, acc, constant);
+        }
     }
 }
 

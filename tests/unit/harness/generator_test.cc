@@ -114,9 +114,9 @@ TEST(Generator, LastAnswersMoveTogetherSoThatAStepStaysOneBatch) {
     options.n_slots = 4, options.n_ctx = 32;
     const auto beside = run(runner, options, requests);
     const auto steps  = std::vector<std::string>(runner.calls.begin() + 4, runner.calls.end());
-    EXPECT_EQ(steps, (std::vector<std::string>{"step 0 1 2 3", "copy 3 2", "step 0 1 2", "copy 2 0", "step 0 1", "step 0 1", "step 0 1",
-                                               "copy 1 0", "step 0"}));
-    options.n_slots = 1;
+    EXPECT_EQ(steps, (std::vector<std::string>{"step 0 1 2 3", "copy 3 2", "step 0 1 2", "copy 2 0", "step 0 1", "step 0 1",
+                                               "step 0 1", "copy 1 0", "step 0"}));
+    options.n_slots  = 1;
     const auto alone = run(runner, options, requests);
     for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(beside.at(i).tokens, alone.at(i).tokens);
 }

@@ -21,7 +21,7 @@ protected:
         const float factor[2] = {1, 1}, sums[2] = {sum, sum};
         for (size_t t = 0; t < p.size(); ++t) p[t] = t % kBlockTokens == 5 ? 0.0f : 1.0f / static_cast<float>(t + 1);
         Ahead nothing_ahead;
-        table.values(spec, tile.data(), table.unpack(spec, tile.data(), 0, operand.data()), 2, p.data(), factor, sums,
+        table.values(spec, tile.data(), {table.unpack(spec, tile.data(), 0, operand.data())}, 2, p.data(), factor, sums,
                      nothing_ahead, out.data(), constant.data());
         out.insert(out.end(), constant.begin(), constant.end());
         return out;

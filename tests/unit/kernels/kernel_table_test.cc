@@ -69,6 +69,13 @@ protected:
     const KernelTable & table() const { return *kernel_table(GetParam()); }
 };
 
+// The part as the tile stores it, for tables that decode it on the way; null if this one does not.
+Operand packed_part(const KernelTable & table, const TileSpec & spec, const std::vector<uint8_t> & tile, int part) {
+    const int rows = spec.is_f16 ? table.packed_f16_rows : table.packed_code_rows;
+    if (rows == 0 || !decoded_on_the_way(spec)) return {};
+    return {tile.data() + static_cast<size_t>(part) * spec.part_bytes, true};
+}
+
 const int kHeadDims[] = {8, 16, 32, 40, 64, 72, 80, 96, 112, 128, 256};
 
 TEST_P(Kernels, IsTheOneAskedFor) { EXPECT_EQ(table().isa, GetParam()); }
@@ -188,10 +195,15 @@ TEST_P(Kernels, ScoresMatchTheReferenceAndADoubleSum) {
                     std::vector<float> expected(static_cast<size_t>(n_rows * kBlockTokens), -1.0f), got = expected;
                     kKernelsScalar.prepare_queries(spec, tile.data(), a.rows);
                     table().prepare_queries(spec, tile.data(), b.rows);
-                    kKernelsScalar.scores(spec, tile.data(), kKernelsScalar.unpack(spec, tile.data(), part, operand_a.data()),
+                    kKernelsScalar.scores(spec, tile.data(), {kKernelsScalar.unpack(spec, tile.data(), part, operand_a.data())},
                                           a.rows, nothing_ahead, expected.data());
-                    table().scores(spec, tile.data(), table().unpack(spec, tile.data(), part, operand_b.data()), b.rows,
+                    table().scores(spec, tile.data(), {table().unpack(spec, tile.data(), part, operand_b.data())}, b.rows,
                                    nothing_ahead, got.data());
+                    if (const Operand packed = packed_part(table(), spec, tile, part); packed.packed) {
+                        std::vector<float> on_the_way(got.size(), -1.0f);
+                        table().scores(spec, tile.data(), packed, b.rows, nothing_ahead, on_the_way.data());
+                        ASSERT_EQ(on_the_way, got) << format_name(f) << " d" << head_dim << " rows " << n_rows;
+                    }
                     for (int t = 0; t < kBlockTokens; ++t) {
                         for (int r = 0; r < n_rows; ++r) {
                             double sum = 0, size = 0, rounding = 0;
@@ -235,10 +247,20 @@ TEST_P(Kernels, ValuesMatchTheReferenceAndADoubleSum) {
                 const auto         start    = test::make_values(Shape::normal, n_rows, spec.stride, 54);
                 std::vector<float> expected = start, got                                                          = start;
                 std::vector<float> constants_a(static_cast<size_t>(n_rows * spec.n_groups * 16), 0.0f), constants = constants_a;
-                kKernelsScalar.values(spec, tile.data(), kKernelsScalar.unpack(spec, tile.data(), 0, operand_a.data()), n_rows,
+                kKernelsScalar.values(spec, tile.data(), {kKernelsScalar.unpack(spec, tile.data(), 0, operand_a.data())}, n_rows,
                                       p.data(), factor.data(), sum.data(), nothing_ahead, expected.data(), constants_a.data());
-                table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand_b.data()), n_rows, p.data(),
+                table().values(spec, tile.data(), {table().unpack(spec, tile.data(), 0, operand_b.data())}, n_rows, p.data(),
                                factor.data(), sum.data(), nothing_ahead, got.data(), constants.data());
+                if (const Operand packed = packed_part(table(), spec, tile, 0); packed.packed) {
+                    std::vector<float> on_the_way = start, constants_c(constants.size(), 0.0f);
+                    table().values(spec, tile.data(), packed, n_rows, p.data(), factor.data(), sum.data(), nothing_ahead,
+                                   on_the_way.data(), constants_c.data());
+                    for (int r = 0; r < n_rows; ++r) {
+                        const auto at = static_cast<size_t>(r * spec.stride), n = sizeof(float) * static_cast<size_t>(head_dim);
+                        ASSERT_EQ(std::memcmp(&on_the_way[at], &got[at], n), 0) << format_name(f) << " d" << head_dim;
+                    }
+                    ASSERT_EQ(constants_c, constants);
+                }
                 for (int r = 0; r < n_rows; ++r) {
                     for (int d = 0; d < head_dim; ++d) {
                         const size_t i     = static_cast<size_t>(r * spec.stride + d);
@@ -284,16 +306,35 @@ TEST_P(Kernels, AHiddenTokenTakesNoPartWhateverItHolds) {
         ASSERT_EQ(table().encode_tokens(spec, nullptr, 1, bad.data(), 64, &place), Encoded::not_finite);
         p[9] = 0.0f;
         if (spec.is_f16) continue;  // stored NaNs of 16-bit cells are the model's own
-        table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand.data()), 1, p.data(), factor.data(),
+        table().values(spec, tile.data(), {table().unpack(spec, tile.data(), 0, operand.data())}, 1, p.data(), factor.data(),
                        factor.data(), nothing_ahead, out.data(), constants.data());
         for (int d = 0; d < 64; ++d) ASSERT_TRUE(std::isfinite(out[static_cast<size_t>(d)])) << format_name(f);
         for (const float x : constants) ASSERT_TRUE(std::isfinite(x)) << format_name(f);
         p[9] = 0.1f;
-        table().values(spec, tile.data(), table().unpack(spec, tile.data(), 0, operand.data()), 1, p.data(), factor.data(),
+        table().values(spec, tile.data(), {table().unpack(spec, tile.data(), 0, operand.data())}, 1, p.data(), factor.data(),
                        factor.data(), nothing_ahead, out.data(), constants.data());
         float sum = out[0];
         for (int lane = 0; lane < 16; ++lane) sum += constants[static_cast<size_t>(lane)];
         EXPECT_TRUE(std::isnan(sum)) << format_name(f);  // a visible one is loud
+    }
+}
+
+TEST_P(Kernels, SoftmaxOfManyRowsIsThatOfEachAlone) {
+    constexpr float kInf = std::numeric_limits<float>::infinity();
+    for (const int n_rows : {2, 4, 5, 9}) {
+        const auto         n      = static_cast<size_t>(n_rows);
+        auto               scores = test::make_values(Shape::normal, n_rows, kBlockTokens, 62);
+        std::vector<float> m(n, 0.5f), l(n, 2.0f), factor(n, -1.0f);
+        m[0] = 100.0f;  // keeps its maximum, the others do not
+        m[1] = -kInf;
+        std::fill_n(scores.begin() + kBlockTokens, kBlockTokens, -kInf);  // sees nothing
+        auto one = scores, m1 = m, l1 = l, factor1 = factor;
+        table().softmax_step(n_rows, scores.data(), m.data(), l.data(), factor.data());
+        for (size_t r = 0; r < n; ++r) table().softmax_step(1, &one[r * kBlockTokens], &m1[r], &l1[r], &factor1[r]);
+        EXPECT_EQ(scores, one) << n_rows;
+        EXPECT_EQ(m, m1);
+        EXPECT_EQ(l, l1);
+        EXPECT_EQ(factor, factor1);
     }
 }
 
@@ -311,8 +352,9 @@ TEST_P(Kernels, SoftmaxStepMatchesDoubleAndHandlesEmptyTiles) {
             for (const float x : original) top = std::max(top, double{x});
             double tile_sum = 0;
             for (const float x : original) tile_sum += std::exp(double{x} - top);
-            sum                = (old_top == -kInf ? 0.0 : sum * std::exp(old_top - top)) + tile_sum;
-            const float factor = table().softmax_step(s.data(), &m, &l);
+            sum          = (old_top == -kInf ? 0.0 : sum * std::exp(old_top - top)) + tile_sum;
+            float factor = -1;
+            table().softmax_step(1, s.data(), &m, &l, &factor);
             EXPECT_EQ(m, static_cast<float>(top));
             EXPECT_NEAR(factor, old_top == -kInf ? 0.0 : std::exp(old_top - top), 1e-6);
             EXPECT_NEAR(l, sum, 1e-5 * sum);
@@ -323,7 +365,9 @@ TEST_P(Kernels, SoftmaxStepMatchesDoubleAndHandlesEmptyTiles) {
     }
     std::vector<float> empty(kBlockTokens, -kInf);
     float              m = -kInf, l = 0;
-    EXPECT_EQ(table().softmax_step(empty.data(), &m, &l), 1.0f);
+    float              factor = -1;
+    table().softmax_step(1, empty.data(), &m, &l, &factor);
+    EXPECT_EQ(factor, 1.0f);
     EXPECT_EQ(m, -kInf);
     EXPECT_EQ(l, 0.0f);
     for (const float x : empty) EXPECT_EQ(x, 0.0f);
@@ -333,7 +377,8 @@ TEST_P(Kernels, NaNScoresStayVisible) {
     std::vector<float> s(kBlockTokens, 0.0f);
     s[9]    = std::numeric_limits<float>::quiet_NaN();
     float m = -std::numeric_limits<float>::infinity(), l = 0;
-    table().softmax_step(s.data(), &m, &l);
+    float kept = -1;
+    table().softmax_step(1, s.data(), &m, &l, &kept);
     EXPECT_TRUE(std::isnan(l));
 }
 
