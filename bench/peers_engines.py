@@ -59,11 +59,13 @@ class Engine:
     def prefill(self, model, threads, depth):
         """Seconds of a prompt of depth + PROMPT tokens and, where there is an option for a depth, of PROMPT tokens there.
 
-        Without the warm-up, which would be the prompt itself."""
+        `deep` is what the long prompt takes more than as many prompts of PROMPT tokens: attention without the products with the
+        weights, which are llama.cpp's or ik_llama.cpp's own. Without the warm-up, which would be the prompt itself."""
         cold = ["-w", "0"] if self.name.startswith("ik") else ["--no-warmup"]
-        seconds = lambda arguments: self.run(model, threads, ["-n", "0", *arguments, *cold])[0]["avg_ns"] / 1e9
-        whole = seconds(["-p", str(depth + PROMPT)])
-        return {"whole": whole} if self.name.startswith("ik") else {"whole": whole, "last": seconds(["-p", str(PROMPT), "-d", str(depth)])}
+        seconds = lambda arguments: self.run(model, threads, ["-n", "0", *arguments])[0]["avg_ns"] / 1e9
+        whole, short = seconds(["-p", str(depth + PROMPT), *cold]), seconds(["-p", str(PROMPT), "-r", "5"])
+        found = {"whole": whole, "deep": whole - short * (depth / PROMPT + 1)}
+        return found if self.name.startswith("ik") else found | {"last": seconds(["-p", str(PROMPT), "-d", str(depth), *cold])}
 
 
 def rotated_plans(options, model):

@@ -57,6 +57,8 @@ def prefill_table(rows):
                 line[f"{title} than f16"] = against(rows, engine, "llama.cpp f16", key)
             if key == "whole":
                 line[f"{title} than ik's best"] = against(rows, engine, fastest(rows, "ik_llama.cpp", key), key)
+                line["its attention, s"] = spread([r["deep"] for r in mine])
+                line["attention than ik's best"] = against(rows, engine, fastest(rows, "ik_llama.cpp", "deep"), "deep")
         table.append(line)
     return same_columns(table)
 
@@ -145,7 +147,7 @@ def targets(sections):
             add(f"{engine}: 10 times stock f16 or q8_0", f"{max(stock):.2f}", max(stock) >= 10)
         add(f"{engine}: {want:.0%} of bandwidth", f"{share:.0%}", share >= want)
     prefill = sections.get("prefill", [])
-    for key, title in (("whole", "pp4608"), ("last", "pp512 at 4096")):
+    for key, title in (("whole", "pp4608"), ("deep", "attention of pp4608"), ("last", "pp512 at 4096")):
         for engine in (n for n in by_engine(prefill) if n.startswith("kvtuner")):
             stock, best = ratios(prefill, engine, "llama.cpp f16", key), fastest(prefill, "ik_llama.cpp", key)
             if stock:

@@ -35,7 +35,8 @@ def tables(sections):
         found.append((f"Decode attention at depth {int(decode[0]['depth'])}", decode_table(decode),
                       f"One token, {rounds(decode)}; ratios are times faster."))
     if prefill:
-        found.append(("Prefill", prefill_table(prefill), f"2 layers of Llama-3.1-8B's shape, {rounds(prefill)}."))
+        found.append(("Prefill", prefill_table(prefill), f"2 layers of Llama-3.1-8B's shape, {rounds(prefill)}. Attention: what the long prompt takes more than "
+                      "as many prompts of 512 tokens, so without the products with the weights, which are the engine's own and not the cache's."))
     if decode:
         found.append(("Writing", write_share(decode, prefill), "Packing K and V of one layer: one token beside its attention at that depth, "
                       "averaged over 128 tokens because formats with blocks work once a block; 512 tokens, and their share of the prompt "

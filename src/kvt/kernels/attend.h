@@ -2,7 +2,7 @@
 //
 //   o[r] = sum_t softmax_t(scale * q[r] . k[t] + slope[r] * mask[r][t]) v[t]      (softcap: logits become cap * tanh(logit /
 //   cap))
-// Codes are unpacked tile by tile into scratch that stays in L1; a full copy of the cache never exists.
+// Codes are unpacked tile by tile into scratch that stays in L1, or decoded on the way; a full copy of the cache never exists.
 // Source: online softmax as in FlashAttention (arXiv 2205.14135), split over the KV range with a final merge.
 #pragma once
 

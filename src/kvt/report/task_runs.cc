@@ -67,6 +67,8 @@ TaskPlan task_plan(const TaskRecord & record, const std::string & folder) {
     plan.file           = fs::path(record.path).lexically_relative(folder).string();
     plan.complete       = !record.summary.is_null();
     plan.summary        = summarize(record.lines);
+    for (const SampleScore & s : plan.summary.samples) plan.summary.scores.push_back({s.score + " " + s.name, s.value});
+    plan.summary.samples.clear();
     plan.cells          = by_tenths(retrieval_map(record.lines));
     const Json settings = record.header.value("plan", Json::object());
     if (settings.contains("effective_bits")) plan.effective_bits = settings["effective_bits"].get<double>();

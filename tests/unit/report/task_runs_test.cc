@@ -50,6 +50,22 @@ TEST(TaskRuns, PlansOfTheSameQuestionsAreHeldAgainstStockF16) {
     EXPECT_TRUE(runs[1].plans[0].differences.empty());
 }
 
+TEST(TaskRuns, SeveralAnswersPerItemGiveRowsOfTheirOwn) {
+    TaskRecord record = task_record("KV4", {1, 0, 0, 0});
+    for (size_t i = 0; i < record.lines.size(); ++i) {
+        record.lines[i].item   = std::to_string(i / 2);
+        record.lines[i].sample = static_cast<int>(i % 2);
+    }
+    const auto   runs   = runs_of({record});
+    const auto & scores = runs[0].plans[0].summary.scores;
+    ASSERT_EQ(scores.size(), 3u);
+    EXPECT_EQ(scores[1].name, "flexible avg@2");
+    EXPECT_EQ(scores[1].score.mean, 0.25);
+    EXPECT_EQ(scores[2].name, "flexible pass@2");
+    EXPECT_EQ(scores[2].score.mean, 0.5);
+    EXPECT_EQ(task_runs_json(runs, 0.01).dump().find("\"samples\":[{"), std::string::npos);
+}
+
 TEST(TaskRuns, WithoutStockF16TheFirstThatWasBegunIsTheReference) {
     const auto runs = runs_of({begun(task_record("KV2", {0, 1}), "2026-01-02"), begun(task_record("KV8", {1, 1}), "2026-01-01")});
     EXPECT_EQ(runs[0].plans[0].name, "KV8");
