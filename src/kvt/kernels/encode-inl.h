@@ -349,7 +349,7 @@ Encoded encode_channels_simd(const TileSpec & spec, const uint16_t * src, const 
                 words);
         }
         const auto put = [&](int from, int bits, size_t plane_at) {
-            const int sharing = 8 / bits, mask = ((1 << bits) - 1) * 0x01010101;
+            const int sharing = 8 / bits, mask = static_cast<int>(((1u << bits) - 1u) * 0x01010101u);
             for (int quad = 0; 4 * quad < spec.head_dim; ++quad) {
                 I four = zero_words();
                 for (int j = 0; j < 4 && 4 * quad + j < spec.head_dim; ++j)
