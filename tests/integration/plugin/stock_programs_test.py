@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-from stock import CORPUS, MODEL, PROGRAM, Server as StockServer, environment, kl_divergence, read_logits, run
+from stock import CORPUS, MODEL, PRELOAD, PROGRAM, Server as StockServer, environment, kl_divergence, read_logits, run
 
 
 def complete(n, plan=None, *args, **more):
@@ -113,7 +113,7 @@ class Refusals(unittest.TestCase):
 
     def test_another_llama_cpp(self):
         self.refused(["this llama.cpp has ggml 0.99.1; the plugin serves llama.cpp ", "invalid device: KVT0"], "kivi:K4V4",
-                     LD_PRELOAD=os.environ["KVT_TEST_OTHER_GGML"])
+                     LD_PRELOAD=":".join(filter(None, [PRELOAD, os.environ["KVT_TEST_OTHER_GGML"]])))
 
     def test_plan_of_another_model(self):
         other = MODEL.replace("hd64", "hd32")
