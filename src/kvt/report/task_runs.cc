@@ -63,10 +63,10 @@ bool before(const TaskRecord * a, const TaskRecord * b) {
 
 TaskPlan task_plan(const TaskRecord & record, const std::string & folder) {
     TaskPlan plan;
-    plan.name           = run_name(record);
-    plan.file           = fs::path(record.path).lexically_relative(folder).string();
-    plan.complete       = !record.summary.is_null();
-    plan.summary        = summarize(record.lines);
+    plan.name     = run_name(record);
+    plan.file     = fs::path(record.path).lexically_relative(folder).string();
+    plan.complete = !record.summary.is_null();
+    plan.summary  = summarize(record.lines);
     for (const SampleScore & s : plan.summary.samples) plan.summary.scores.push_back({s.score + " " + s.name, s.value});
     plan.summary.samples.clear();
     plan.cells          = by_tenths(retrieval_map(record.lines));

@@ -27,7 +27,7 @@ struct TaskPlan {
     std::string                  name, file;      // file: in the report's folder
     std::optional<double>        effective_bits;  // none: a server
     bool                         complete = false;
-    RunSummary                   summary;      // of the answers so far; of several per item the scores also hold "flexible pass@4"
+    RunSummary                   summary;  // of the answers so far; of several per item the scores also hold "flexible pass@4"
     std::vector<ScoreDifference> differences;  // to the reference; none for itself and while one of the two is unfinished
     std::vector<ChangedAnswer>   changed;
     std::vector<RetrievalCell>   cells;  // in ten steps of depth; none where there are no single needles
