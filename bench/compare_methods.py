@@ -121,7 +121,7 @@ def budget_rows(a, name, mode, folder, plans):
         larger = [u for u in uniform if u["effective_bits"] >= tuned["effective_bits"] - 1e-9]
         rival = min(larger, key=lambda u: (u["effective_bits"], u["kld"]["mean"]["value"]))
         kld, other = tuned["kld"]["mean"]["value"], rival["kld"]["mean"]["value"]
-        apart = [a - b for a, b in zip(tuned["kld"]["chunk_means"], rival["kld"]["chunk_means"])]
+        apart = [x - y for x, y in zip(tuned["kld"]["chunk_means"], rival["kld"]["chunk_means"])]
         rows.append({"method": name, "budget": budget, "effective_bits": round(tuned["effective_bits"], 4), "kld": kld,
                      "uniform": rival["name"], "uniform_bits": round(rival["effective_bits"], 4), "uniform_kld": other,
                      "ratio": kld / other if other > 0 else math.nan, "difference": statistics.mean(apart),

@@ -34,6 +34,8 @@ Part part_of(const HeadTiles & head, int64_t cell) {
     return {head.packed, head.tiles + static_cast<size_t>(block) * head.packed->bytes, part};
 }
 
+const uint8_t * start_of(const Part & p) { return p.tile + static_cast<size_t>(p.part) * p.spec->part_bytes; }
+
 // Bytes of a part that are fetched ahead. Parameters come with the first part of a tile.
 size_t bytes_ahead(const TileSpec & spec) { return spec.n_parts == 1 ? spec.bytes : spec.part_bytes; }
 
@@ -48,14 +50,14 @@ int lines_ahead(const TileSpec & k, const TileSpec & v) {
 }
 
 Ahead ahead_of(const Part & k, const Part & v, int lines) {
-    const auto start = [](const Part & p) { return p.tile + static_cast<size_t>(p.part) * p.spec->part_bytes; };
-    return {start(k), start(k) + bytes_ahead(*k.spec), start(v), start(v) + bytes_ahead(*v.spec), lines};
+    const uint8_t * const from_k = start_of(k);
+    const uint8_t * const from_v = start_of(v);
+    return {from_k, from_k + bytes_ahead(*k.spec), from_v, from_v + bytes_ahead(*v.spec), lines};
 }
 
 Operand operand_of(const KernelTable & kernels, const Part & p, int n_rows, uint8_t * scratch) {
     const int packed_rows = p.spec->is_f16 ? kernels.packed_f16_rows : kernels.packed_code_rows;
-    if (n_rows <= packed_rows && decoded_on_the_way(*p.spec))
-        return {p.tile + static_cast<size_t>(p.part) * p.spec->part_bytes, true};
+    if (n_rows <= packed_rows && decoded_on_the_way(*p.spec)) return {start_of(p), true};
     return {kernels.unpack(*p.spec, p.tile, p.part, scratch), false};
 }
 

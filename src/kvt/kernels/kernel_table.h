@@ -91,7 +91,8 @@ struct RotationSpec {
     int           head_dim = 0, stride = 0, block = 1;
 };
 
-// One part of a tile as scores() and values() take it: unpacked, or as the tile stores it.
+// One part of a tile as scores() and values() take it: unpacked, or as the tile stores it; then up to 64 bytes past the tile may
+// be read.
 struct Operand {
     const uint8_t * at     = nullptr;
     bool            packed = false;

@@ -32,8 +32,9 @@ inline void clear_unseen(float * scores) {
 // R rows side by side: one row alone waits for its own maximum and sum most of the time.
 template <int R>
 inline void softmax_rows(float * scores, float * m, float * l, float * factor) {
+    static_assert(R <= kLanes);
     constexpr int kVecs = 32 / kLanes;
-    float         top[R], old[R < kLanes ? kLanes : R];
+    float         top[R], rise[kLanes] = {};  // old maximum minus the new one, 0 where it stays; all rows in one vector
     bool          moved = false;
     KVT_UNROLL
     for (int r = 0; r < R; ++r) {
@@ -42,22 +43,19 @@ inline void softmax_rows(float * scores, float * m, float * l, float * factor) {
         for (int v = 1; v < kVecs; ++v) most = max(load(scores + r * 32 + v * kLanes), most);
         const float tile_max = reduce_max(most);
         top[r]               = tile_max > m[r] ? tile_max : m[r];
-        old[r]               = m[r] == top[r] ? 0.0f : m[r] - top[r];
-        moved                = moved || old[r] != 0.0f;
+        rise[r]              = m[r] == top[r] ? 0.0f : m[r] - top[r];
+        moved                = moved || rise[r] != 0.0f;
+        factor[r]            = 1.0f;
     }
-    for (int r = R; r < kLanes; ++r) old[r] = 0.0f;
     if (moved) {
-        store(old, exp_nonpositive(load(old)));
-    } else {
+        store(rise, exp_nonpositive(load(rise)));
         KVT_UNROLL
-        for (int r = 0; r < R; ++r) old[r] = 1.0f;
+        for (int r = 0; r < R; ++r) factor[r] = rise[r];
     }
     KVT_UNROLL
     for (int r = 0; r < R; ++r) {
-        factor[r] = old[r];
         if (top[r] == -kInfinity) {
             clear_unseen(scores + r * 32);
-            factor[r] = 1.0f;
             continue;
         }
         F sum = zero();
