@@ -68,25 +68,34 @@ class Engine:
         return found if self.name.startswith("ik") else found | {"last": seconds(["-p", str(PROMPT), "-d", str(depth), *cold])}
 
 
-def rotated_plans(options, model):
-    """pair -> plan file, made once per build; the calibration of a random model costs as much at run time as any other."""
+def made_plans(options, model, label, form, arguments):
+    """pair -> plan file of the short form `form:PAIR` with `arguments`, made once per build."""
     program = options.build / "bin" / "kvtuner"
-    positions = max(options.depth, options.prefill_depth + PROMPT) + 1024
-    folder = options.cache / f"rotated-{model.stem}-{positions}"
+    folder = options.cache / f"{label}-{model.stem}"
     folder.mkdir(parents=True, exist_ok=True)
-    calibration, built = folder / "calibration.safetensors", program.stat().st_mtime
-    made = lambda path: path.exists() and path.stat().st_mtime > built
-
-    def call(*arguments):
-        subprocess.run([str(program), *map(str, arguments)], check=True, capture_output=True)
-
-    if not made(calibration):
-        call("calibrate", "-m", model, "--calibration-tokens", "1024", "--positions", positions, "--fresh", "-o", calibration)
     plans = {pair: folder / f"{pair}.json" for pair in options.pairs}
     for pair, plan in plans.items():
-        if not made(plan):
-            call("plan", "make", f"rotated:{pair}", "-m", model, "--calibration", calibration, "-o", plan)
+        if not newer(plan, program):
+            call(program, "plan", "make", f"{form}:{pair}", "-m", model, *arguments, "-o", plan)
     return plans
+
+
+def calibration(options, model):
+    """A file for rotated plans; that of a random model costs as much at run time as any other."""
+    program = options.build / "bin" / "kvtuner"
+    positions = max(options.depth, options.prefill_depth + PROMPT) + 1024
+    path = options.cache / f"calibration-{model.stem}-{positions}.safetensors"
+    if not newer(path, program):
+        call(program, "calibrate", "-m", model, "--calibration-tokens", "1024", "--positions", positions, "--fresh", "-o", path)
+    return path
+
+
+def call(*command):
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+
+
+def newer(path, program):
+    return path.exists() and path.stat().st_mtime > program.stat().st_mtime
 
 
 def all_engines(options, name, model):
@@ -104,11 +113,16 @@ def all_engines(options, name, model):
         environment = {"GGML_BACKEND_PATH": str((options.build / "bin" / "libggml-kvtuner.so").resolve()), "KVT_PLAN": plan}
         found.append(Engine(f"kvtuner {label}", stock, bits, ["--device", "KVT0"], environment, plan))
 
-    rotated = rotated_plans(options, model) if re.search(options.only, "kvtuner rotated") else {}
+    # Plans that have no short form: KIVI with one scale for 128 tokens of a channel and for all channels of a token, and rotated.
+    long_blocks = made_plans(options, model, "kivi-128", "kivi", ["--key-group", 128, "--value-group", head_dim])
+    rotated = {}
+    if re.search(options.only, "kvtuner rotated"):
+        rotated = made_plans(options, model, "rotated", "rotated", ["--calibration", calibration(options, model)])
     for pair in options.pairs:
         k, v = pair_bits(pair)
         ours(f"per-token {pair}", (k + v) / 2 + 32 / head_dim, f"per-token:{pair}:hd{head_dim}")
         ours(f"kivi {pair}", (k + v) / 2 + 1, f"kivi:{pair}")
+        ours(f"kivi-128 {pair}", (k + v) / 2 + 16 / 128 + 16 / head_dim, str(long_blocks[pair]))
         if pair in rotated:
             ours(f"rotated {pair}", (k + v) / 2 + 16 / head_dim, str(rotated[pair]))
     ours("f16", 16, "f16")

@@ -195,10 +195,10 @@ def plot(rows, title, path):
         print("vs_peers: matplotlib is missing: no plot", file=sys.stderr)
         return
     figure, axis = plt.subplots(figsize=(8, 5.5))
-    colors = {"llama.cpp": "tab:gray", "ik_llama.cpp": "tab:orange", "kvtuner kivi": "tab:green", "kvtuner per-token": "tab:blue",
+    colors = {"llama.cpp": "tab:gray", "ik_llama.cpp": "tab:orange", "kvtuner kivi ": "tab:green", "kvtuner kivi-128": "tab:olive", "kvtuner per-token": "tab:blue",
               "kvtuner rotated": "tab:red", "kvtuner f16": "tab:purple"}
     for prefix, color in colors.items():
-        label = prefix
+        label = prefix.strip()
         for engine, mine in ((n, rs) for n, rs in by_engine(rows).items() if n.startswith(prefix)):
             values, bits = [1e3 * r["attention"] for r in mine], mine[0]["bits"]
             middle = statistics.median(values)

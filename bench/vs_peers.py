@@ -9,7 +9,7 @@ a round. Sections:
            128), one for ik_llama.cpp, whose cache only a prompt can fill; figures are per layer. Rows are stored there too.
   prefill  llama-bench on 2 layers of Llama-3.1-8B's shape, Q4_0 weights: a prompt of depth + 512 tokens and, but for ik_llama.cpp,
            which has no option for a depth, 512 tokens at the depth. That takes a minute each: of stock types only f16, of ours
-           per-token and KIVI where V has the bits of K.
+           per-token and KIVI where V has the bits of K. kivi-128 is KIVI with blocks of 128 tokens and one group per row of V.
   batched  8 sequences beside one that holds as many tokens
   long     depths to 128k with the heads and layers of SmolLM2-135M; growth of the process beside the bytes of the plan
 With --out, sections measured before stay in the result until they are measured again.
@@ -44,7 +44,7 @@ def tables(sections):
     if sections.get("batched"):
         found.append(("Batched decode", batched_table(sections["batched"]), f"One token for each sequence, {rounds(sections['batched'])}."))
     if sections.get("long"):
-        found.append(("Context to 128k", long_table(sections["long"]), "SmolLM2-135M's cache: ms per layer and token by depth, the line "
+        found.append(("Context to 128k", long_table(sections["long"]), "SmolLM2-135M's cache: ms per layer and token by depth, the fastest of 7, the line "
                       "through them, growth of the process beside the bytes of the plan."))
     if sections:
         found.append(("Targets", targets(sections), "Of the project's own list; why some are missed: "

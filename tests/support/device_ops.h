@@ -38,6 +38,7 @@ public:
         if (ggml_backend_graph_compute(backend, graph_) != GGML_STATUS_SUCCESS) throw std::runtime_error("the device refused");
     }
     const std::vector<ggml_tensor *> & outputs() const { return outputs_; }
+    size_t bytes() const { return ggml_backend_buffer_get_size(memory_.get()); }  // of inputs and outputs
 
 private:
     friend class DeviceCache;

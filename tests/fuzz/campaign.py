@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Runs every fuzz target for as much processor time as asked for, and writes what came of it as a table.
+
+    cmake --preset fuzz && cmake --build --preset fuzz
+    tests/fuzz/campaign.py --build build/fuzz --minutes 20 --out docs/results/fuzzing.md
+
+Stopped at any time, it goes on where it was: inputs and counts are kept in BUILD/campaign. Inputs that reach new code are merged into
+tests/fuzz/corpus with --keep. The exit status is 1 if a target found something; its input lies beside the counts.
+"""
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+SLICE = 120  # seconds of a run; what it found is not lost when the next one is stopped
+LARGEST_KEPT = 2048  # bytes of an input that joins the corpus in the repository
+
+
+class Target:
+    def __init__(self, build, name):
+        self.name, self.program = name, build / "tests" / "fuzz" / f"{name}_fuzz"
+        self.folder = build / "campaign" / name
+        self.counts = self.folder / "counts.json"
+        self.corpus = HERE / "corpus" / name
+        (self.folder / "inputs").mkdir(parents=True, exist_ok=True)
+
+    def state(self):
+        return json.loads(self.counts.read_text()) if self.counts.exists() else {"executions": 0, "cpu": 0.0, "coverage": 0, "features": 0}
+
+    def found(self):
+        return sorted(p.name for p in self.folder.iterdir() if p.name.startswith(("crash-", "timeout-", "oom-", "leak-")))
+
+    def run_slice(self, seconds):
+        """Some seconds of libFuzzer; its counts are added to the state."""
+        log = self.folder / "log"
+        with open(log, "w") as said:
+            process = subprocess.Popen([self.program, f"-max_total_time={max(1, round(seconds))}", "-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1",
+                                        f"-artifact_prefix={self.folder}/", self.folder / "inputs", self.corpus], stdout=said, stderr=said)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        text = log.read_text(errors="replace")
+        state = self.state()
+        state["executions"] += int((re.findall(r"stat::number_of_executed_units:\s*(\d+)", text) or [0])[-1])
+        state["cpu"] += used.ru_utime + used.ru_stime
+        for key, name in (("cov", "coverage"), ("ft", "features")):
+            state[name] = max([state[name], *map(int, re.findall(rf"\b{key}: (\d+)", text))])
+        whole = self.counts.with_suffix(".new")
+        whole.write_text(json.dumps(state))
+        whole.replace(self.counts)
+
+    def run(self, minutes):
+        while not self.found() and (left := 60 * minutes - self.state()["cpu"]) > 0.5:
+            self.run_slice(min(SLICE, left))
+            print(f"{self.name}: {self.state()['cpu'] / 60:.1f} of {minutes:g} minutes, {self.state()['executions']} executions, {len(self.found())} found", flush=True)
+
+    def keep(self):
+        """Small inputs that reach what the corpus does not, into the corpus."""
+        before = set(self.corpus.iterdir())
+        small = self.folder / "small"
+        small.mkdir(exist_ok=True)
+        for path in (self.folder / "inputs").iterdir():
+            if path.stat().st_size <= LARGEST_KEPT and not (small / path.name).exists():
+                os.link(path, small / path.name)
+        subprocess.run([self.program, "-merge=1", self.corpus, small], check=True, stderr=subprocess.DEVNULL)
+        return len(set(self.corpus.iterdir()) - before)
+
+
+def table(targets):
+    lines = ["| target | executions | minutes of processor time | edges, features | found |", "|---|---:|---:|---:|---:|"]
+    for target in targets:
+        s = target.state()
+        lines.append(f"| `{target.name}` | {s['executions']} | {s['cpu'] / 60:.1f} | {s['coverage']}, {s['features']} | {len(target.found())} |")
+    return lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, required=True, help="build folder of the preset fuzz")
+    parser.add_argument("--minutes", type=float, default=20, help="processor time for each target")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--keep", action="store_true", help="merge small new inputs into the corpus when done")
+    parser.add_argument("--out", type=pathlib.Path, help="Markdown to write")
+    options = parser.parse_args()
+    names = sorted(p.name for p in (HERE / "corpus").iterdir())
+    targets = [Target(options.build, name) for name in names]
+    for target in targets:
+        if not target.program.exists():
+            sys.exit(f"no {target.program}: build the preset fuzz first (cmake --preset fuzz && cmake --build --preset fuzz)")
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        # The one with the least time goes first, so that a stopped campaign is even.
+        list(pool.map(lambda t: t.run(options.minutes), sorted(targets, key=lambda t: t.state()["cpu"])))
+    lines = table(targets)
+    print("\n".join(lines))
+    if options.keep:
+        kept = collections.Counter({t.name: t.keep() for t in targets})
+        print("kept: " + ", ".join(f"{name} {n}" for name, n in kept.items()))
+    if options.out:
+        head = ["# Fuzzing", "", "libFuzzer with AddressSanitizer, made by", "```", f"tests/fuzz/campaign.py --build build/fuzz --minutes {options.minutes:g} --keep --out docs/results/fuzzing.md", "```", ""]
+        options.out.write_text("\n".join(head + lines) + "\n")
+    sys.exit(any(t.found() for t in targets))
+
+
+if __name__ == "__main__":
+    main()
