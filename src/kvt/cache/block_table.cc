@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kvt/quant/tile.h"
-
 namespace kvt {
 
 namespace {
@@ -23,7 +21,7 @@ TokenMask before(const TokenMask & mask, int token) {
 }  // namespace
 
 BlockTable::BlockTable(int64_t n_blocks, int block_tokens, int n_slots, Sealing sealing)
-    : valid_(static_cast<size_t>(n_blocks), TokenMask{}),
+    : valid_(static_cast<size_t>(n_blocks * block_tokens / kBlockTokens), 0u),
       open_blocks_(static_cast<size_t>(n_slots), -1),
       filled_(static_cast<size_t>(n_slots), TokenMask{}),
       last_write_(static_cast<size_t>(n_slots), 0u),
@@ -31,7 +29,7 @@ BlockTable::BlockTable(int64_t n_blocks, int block_tokens, int n_slots, Sealing 
       sealing_(sealing) {}
 
 void BlockTable::clear() {
-    std::fill(valid_.begin(), valid_.end(), TokenMask{});
+    std::fill(valid_.begin(), valid_.end(), 0u);
     std::fill(open_blocks_.begin(), open_blocks_.end(), -1);
 }
 
@@ -72,11 +70,11 @@ void BlockTable::write(int64_t cell, int64_t row, std::vector<BlockStep> & steps
     const size_t s = static_cast<size_t>(slot);
     steps.push_back({BlockStep::Kind::write, slot, token, block, row, {}});
     add(filled_[s], token);
-    add(valid_[static_cast<size_t>(block)], token);
+    valid_[static_cast<size_t>(block) * words() + static_cast<size_t>(token / 32)] |= 1u << (token % 32);
     last_write_[s] = ++clock_;
     if (sealing_ == Sealing::when_needed) return;
     bool full = true;
-    for (int p = 0; p < block_tokens_ / kBlockTokens; ++p) full = full && filled_[s][static_cast<size_t>(p)] == 0xffffffffu;
+    for (size_t w = 0; w < words(); ++w) full = full && filled_[s][w] == 0xffffffffu;
     if (full) seal(slot, steps);
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kvt/kernels/kernel_table.h"
+#include "kvt/quant/tile.h"
 
 namespace kvt {
 
@@ -52,13 +53,19 @@ public:
     int             n_slots() const { return static_cast<int>(open_blocks_.size()); }
     int             slot_of(int64_t block) const;  // -1 if not open
     // Tokens of the block that hold data.
-    const TokenMask & valid(int64_t block) const { return valid_[static_cast<size_t>(block)]; }
+    TokenMask valid(int64_t block) const {
+        TokenMask mask{};
+        for (size_t w = 0; w < words(); ++w) mask[w] = valid_[static_cast<size_t>(block) * words() + w];
+        return mask;
+    }
 
 private:
     int  take_slot(int64_t block, std::vector<BlockStep> & steps);
     void seal(int slot, std::vector<BlockStep> & steps);
 
-    std::vector<TokenMask> valid_;        // [n_blocks] tokens that hold data
+    size_t words() const { return static_cast<size_t>(block_tokens_) / kBlockTokens; }  // of a block
+
+    std::vector<uint32_t>  valid_;  // [n_blocks][words()] tokens that hold data: a block's share of a TokenMask, for long caches
     std::vector<int32_t>   open_blocks_;  // [n_slots]
     std::vector<TokenMask> filled_;       // [n_slots] tokens written since opening, or kept
     std::vector<uint64_t>  last_write_;   // [n_slots]

@@ -3,11 +3,28 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kvt/base/aligned_buffer.h"
 #include "kvt/cache/saved_row.h"
 #include "kvt/kernels/transform_rows.h"
 #include "kvt/plan/plan.h"
 
 namespace kvt {
+
+namespace {
+
+// What a thread needs to write a head, reused from call to call. Not kept with the cache: 512 rows of 8 heads take 2 MiB, which
+// the 64 tensors of an 8B model would hold beside what the plan says.
+struct WriteScratch {
+    AlignedBuffer           rows;
+    std::vector<TokenPlace> places;
+};
+
+WriteScratch & write_scratch() {
+    thread_local WriteScratch scratch;
+    return scratch;
+}
+
+}  // namespace
 
 TensorCache::TensorCache(const CacheShape & shape, const KernelTable & kernels, uint8_t * memory)
     : shape_(shape),
@@ -25,7 +42,6 @@ TensorCache::TensorCache(const CacheShape & shape, const KernelTable & kernels, 
     const Sealing when    = shape_.kept.residual_tokens > 0 ? Sealing::when_needed : Sealing::when_full;
     if (sealing()) tables_.assign(static_cast<size_t>(shape_.n_streams), BlockTable(n_blocks_, block_tokens_, n_open_, when));
     if (n_sinks_ > 0) sinks_.assign(static_cast<size_t>(shape_.n_streams), SinkTable(n_sinks_));
-    scratch_.resize(static_cast<size_t>(shape_.n_heads));
 }
 
 const PackedTransform * TensorCache::transform(int head) const {
@@ -100,12 +116,14 @@ void TensorCache::plan_write(std::span<const int64_t> cells) {
 
 const float * TensorCache::stored_rows(int head, const float * rows, int64_t row_stride) {
     const auto      stride = static_cast<size_t>(packed_.stride);
-    AlignedBuffer & memory = scratch_[static_cast<size_t>(head)].rows;
+    AlignedBuffer & memory = write_scratch().rows;
     memory.reserve(n_rows_ * stride * sizeof(float));
     auto * const out = reinterpret_cast<float *>(memory.data());
-    for (size_t r = 0; r < n_rows_; ++r)
-        std::memcpy(out + r * stride, rows + static_cast<ptrdiff_t>(r) * row_stride,
-                    sizeof(float) * static_cast<size_t>(shape_.head_dim));
+    const auto   n   = static_cast<size_t>(shape_.head_dim);
+    for (size_t r = 0; r < n_rows_; ++r) {
+        std::memcpy(out + r * stride, rows + static_cast<ptrdiff_t>(r) * row_stride, n * sizeof(float));
+        std::fill_n(out + r * stride + n, stride - n, 0.0f);  // another cache's rows were here
+    }
     transform_rows(*kernels_, transform(head), static_cast<int>(n_rows_), out);
     return out;
 }
@@ -148,7 +166,7 @@ Encoded TensorCache::run_steps(int head, const float * rows) {
 Encoded TensorCache::write_head(int head, const float * rows, int64_t row_stride) {
     const float * stored = stored_rows(head, rows, row_stride);
     if (sealing()) return run_steps(head, stored);
-    std::vector<TokenPlace> & places = scratch_[static_cast<size_t>(head)].places;
+    std::vector<TokenPlace> & places = write_scratch().places;
     places.clear();
     for (const CellWrite & w : writes_) places.push_back({tile(w.stream, head, w.block), w.token});
     return kernels_->encode_tokens(packed_, feedback(head), static_cast<int>(places.size()), stored, packed_.stride,

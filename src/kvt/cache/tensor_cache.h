@@ -14,7 +14,6 @@
 #include <span>
 #include <vector>
 
-#include "kvt/base/aligned_buffer.h"
 #include "kvt/cache/block_table.h"
 #include "kvt/cache/sink_table.h"
 #include "kvt/kernels/attend.h"
@@ -79,7 +78,7 @@ public:
 private:
     const PackedTransform * transform(int head) const;
     const f16_t *           feedback(int head) const;
-    // Row r at result + r * spec().stride: rows as they are stored, transformed in the head's scratch.
+    // Row r at result + r * spec().stride: rows as they are stored, transformed, in the thread's scratch.
     const float * stored_rows(int head, const float * rows, int64_t row_stride);
     Encoded       run_steps(int head, const float * rows);
 
@@ -115,13 +114,7 @@ private:
     std::vector<BlockStep>  scratch_steps_;
     size_t                  n_rows_ = 0;  // of the planned write
 
-    // Memory reused from call to call; one of each per head, because heads are written by different threads.
-    struct HeadScratch {
-        AlignedBuffer           rows;
-        std::vector<TokenPlace> places;
-    };
-    std::vector<HeadScratch> scratch_;
-    std::vector<float>       saved_;  // a row on its way to or from 16-bit floats
+    std::vector<float> saved_;  // a row on its way to or from 16-bit floats
 };
 
 }  // namespace kvt
