@@ -24,7 +24,7 @@ LARGEST_KEPT = 2048  # bytes of an input that joins the corpus in the repository
 
 class Target:
     def __init__(self, build, name):
-        self.name, self.program = name, build / "tests" / "fuzz" / f"{name}_fuzz"
+        self.name, self.program = name, build / "tests" / f"{name}_fuzz"
         self.folder = build / "campaign" / name
         self.counts = self.folder / "counts.json"
         self.corpus = HERE / "corpus" / name

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <exception>
 #include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -84,10 +85,14 @@ Result<Memory> find_memory() {
 Result<double> measure_read_bandwidth(size_t bytes, int threads, int passes) {
     const size_t n_threads = static_cast<size_t>(threads);
     const size_t slice     = bytes / sizeof(uint64_t) / n_threads;  // words
+    const auto   failed    = [&](const char * why) {
+        return Error{fmt::format("cannot measure with {} MiB and {} threads: {}", bytes >> 20, threads, why)};
+    };
     try {
-        const std::unique_ptr<uint64_t[]> words(new uint64_t[slice * n_threads]);
-        std::vector<uint64_t>             sums(n_threads);
-        const auto                        run = [&](auto && body) {
+        const std::unique_ptr<uint64_t[]> words(new (std::nothrow) uint64_t[slice * n_threads]);
+        if (!words) return failed("out of memory");
+        std::vector<uint64_t> sums(n_threads);
+        const auto            run = [&](auto && body) {
             std::vector<std::thread> workers;
             for (size_t t = 0; t < n_threads; ++t) workers.emplace_back([&, t] { body(t); });
             for (std::thread & worker : workers) worker.join();
@@ -105,7 +110,7 @@ Result<double> measure_read_bandwidth(size_t bytes, int threads, int passes) {
         for (const uint64_t sum : sums) kept = kept + sum;
         return best;
     } catch (const std::exception & e) {
-        return Error{fmt::format("cannot measure with {} MiB and {} threads: {}", bytes >> 20, threads, e.what())};
+        return failed(e.what());
     }
 }
 

@@ -11,20 +11,6 @@
 namespace kvt {
 namespace {
 
-// The compiler's own conversion is the second opinion: _Float16 rounds to nearest even in libgcc and with F16C alike.
-f16_t compiler_f16(float value) {
-    const _Float16 half = static_cast<_Float16>(value);
-    f16_t          bits;
-    std::memcpy(&bits, &half, sizeof bits);
-    return bits;
-}
-
-float compiler_f32(f16_t bits) {
-    _Float16 half;
-    std::memcpy(&half, &bits, sizeof half);
-    return static_cast<float>(half);
-}
-
 TEST(Fp16, KnownValues) {
     EXPECT_EQ(f32_to_f16(0.0f), 0x0000);
     EXPECT_EQ(f32_to_f16(-0.0f), 0x8000);
@@ -51,11 +37,34 @@ TEST(Fp16, EveryHalfSurvivesTheRoundTrip) {
         const auto  half  = static_cast<f16_t>(bits);
         const float value = f16_to_f32(half);
         if (f16_is_finite(half)) {
-            ASSERT_EQ(value, compiler_f32(half)) << bits;
             ASSERT_EQ(f32_to_f16(value), half) << bits;
         } else {
             ASSERT_EQ(std::isnan(value), (bits & 0x3ff) != 0) << bits;
             ASSERT_FALSE(f16_is_finite(f32_to_f16(value))) << bits;
+        }
+    }
+}
+
+#ifdef __FLT16_MANT_DIG__  // not in clang 14 on x86
+// The compiler's own conversion is the second opinion: _Float16 rounds to nearest even in libgcc and with F16C alike.
+f16_t compiler_f16(float value) {
+    const _Float16 half = static_cast<_Float16>(value);
+    f16_t          bits;
+    std::memcpy(&bits, &half, sizeof bits);
+    return bits;
+}
+
+float compiler_f32(f16_t bits) {
+    _Float16 half;
+    std::memcpy(&half, &bits, sizeof half);
+    return static_cast<float>(half);
+}
+
+TEST(Fp16, ReadsAsTheCompilerDoes) {
+    for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+        const auto half = static_cast<f16_t>(bits);
+        if (f16_is_finite(half)) {
+            ASSERT_EQ(f16_to_f32(half), compiler_f32(half)) << bits;
         }
     }
 }
@@ -75,6 +84,7 @@ TEST(Fp16, RoundsAsTheCompilerDoes) {
         ASSERT_EQ(f32_to_f16(-value), compiler_f16(-value)) << value;
     }
 }
+#endif
 
 static_assert(f16_to_f32(f32_to_f16(0.5f)) == 0.5f);  // usable in constant expressions
 

@@ -49,13 +49,14 @@ TEST(SandboxSelfTest, NoticesEveryMissingWall) {
     const auto tools = find_sandbox_tools();
     ASSERT_TRUE(tools.ok());
     for (const auto & [name, what] : planted) {
-        const std::string bwrap = weakened_bwrap(name, what.second);
-        const auto        rows  = sandbox_self_test(Sandbox(SandboxTools{bwrap, tools->prlimit, tools->python}));
+        const std::string & wall  = what.first;
+        const std::string   bwrap = weakened_bwrap(name, what.second);
+        const auto          rows  = sandbox_self_test(Sandbox(SandboxTools{bwrap, tools->prlimit, tools->python}));
         std::filesystem::remove(bwrap);
         ASSERT_TRUE(rows.ok()) << name << ": " << rows.error().message;
-        const auto row = std::find_if(rows->begin(), rows->end(), [&](const SelfTestRow & r) { return r.name == what.first; });
+        const auto row = std::find_if(rows->begin(), rows->end(), [&](const SelfTestRow & r) { return r.name == wall; });
         ASSERT_NE(row, rows->end());
-        EXPECT_FALSE(row->held) << what.first << " held without its wall";
+        EXPECT_FALSE(row->held) << wall << " held without its wall";
         EXPECT_TRUE(rows->front().held) << "the honest program: " << rows->front().found;
     }
 }
