@@ -20,6 +20,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 SLICE = 120  # seconds of a run; what it found is not lost when the next one is stopped
 LARGEST_KEPT = 2048  # bytes of an input that joins the corpus in the repository
+MOST_KEPT = 16  # of a target; every test run mutates each of them 300 times
 
 
 class Target:
@@ -60,7 +61,7 @@ class Target:
             print(f"{self.name}: {self.state()['cpu'] / 60:.1f} of {minutes:g} minutes, {self.state()['executions']} executions, {len(self.found())} found", flush=True)
 
     def keep(self):
-        """Small inputs that reach what the corpus does not, into the corpus."""
+        """The smallest inputs that reach what the corpus does not, into the corpus."""
         before = set(self.corpus.iterdir())
         small = self.folder / "small"
         small.mkdir(exist_ok=True)
@@ -68,7 +69,10 @@ class Target:
             if path.stat().st_size <= LARGEST_KEPT and not (small / path.name).exists():
                 os.link(path, small / path.name)
         subprocess.run([self.program, "-merge=1", self.corpus, small], check=True, stderr=subprocess.DEVNULL)
-        return len(set(self.corpus.iterdir()) - before)
+        new = sorted(set(self.corpus.iterdir()) - before, key=lambda path: (path.stat().st_size, path.name))
+        for path in new[MOST_KEPT:]:
+            path.unlink()
+        return len(new[:MOST_KEPT])
 
 
 def table(targets):
@@ -81,6 +85,7 @@ def table(targets):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", help="default: all")
     parser.add_argument("--build", type=pathlib.Path, required=True, help="build folder of the preset fuzz")
     parser.add_argument("--minutes", type=float, default=20, help="processor time for each target")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -88,20 +93,25 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, help="Markdown to write")
     options = parser.parse_args()
     names = sorted(p.name for p in (HERE / "corpus").iterdir())
-    targets = [Target(options.build, name) for name in names]
+    if unknown := set(options.targets) - set(names):
+        sys.exit(f"no target {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    all_targets = [Target(options.build, name) for name in names]
+    targets = [t for t in all_targets if not options.targets or t.name in options.targets]
     for target in targets:
         if not target.program.exists():
             sys.exit(f"no {target.program}: build the preset fuzz first (cmake --preset fuzz && cmake --build --preset fuzz)")
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        # The one with the least time goes first, so that a stopped campaign is even.
+        # The one with the least time goes first, so that a campaign that was stopped goes on where most is missing.
         list(pool.map(lambda t: t.run(options.minutes), sorted(targets, key=lambda t: t.state()["cpu"])))
-    lines = table(targets)
+    lines = table([t for t in all_targets if t.state()["executions"] > 0])
     print("\n".join(lines))
     if options.keep:
         kept = collections.Counter({t.name: t.keep() for t in targets})
         print("kept: " + ", ".join(f"{name} {n}" for name, n in kept.items()))
     if options.out:
-        head = ["# Fuzzing", "", "libFuzzer with AddressSanitizer, made by", "```", f"tests/fuzz/campaign.py --build build/fuzz --minutes {options.minutes:g} --keep --out docs/results/fuzzing.md", "```", ""]
+        head = ["# Fuzzing", "", "libFuzzer with AddressSanitizer, made by", "```",
+                "tests/fuzz/campaign.py --build build/fuzz --minutes N --keep --out docs/results/fuzzing.md", "```",
+                "in one or more runs; N as the table says. A target that is not there has not been run for long.", ""]
         options.out.write_text("\n".join(head + lines) + "\n")
     sys.exit(any(t.found() for t in targets))
 
