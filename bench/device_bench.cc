@@ -90,7 +90,7 @@ void measure(const Options & o, const std::string & name, int64_t depth, int str
         many.run(cache.backend());
     }
     const auto attention_s = times(cache, attention, o.reps);
-    // What the cache and its ops take: the inputs of this program are none of it (24 MB for 512 rows of 30 layers).
+    // What the cache and its ops take: what this program allocates for the graphs is none of it.
     const double grown = resident() - before - static_cast<double>(attention.bytes() + many.bytes());
     cache.aim(0);
     const auto          many_s = times(cache, many, o.reps);

@@ -159,7 +159,7 @@ def main():
         minutes = (load.CLOCK.now() - begun) / 60
         for one in served:
             one.end()
-    command = f"bench/soak.py --minutes {options.minutes:g} --phase {options.phase:g} --form {options.form}"
+    command = f"bench/soak.py --llama \"$(scripts/llama_cpp.sh)\" --minutes {options.minutes:g} --phase {options.phase:g} --form {options.form}"
     options.out.write_text(report(served, options, command, minutes), encoding="ascii")
     for one in served:
         print("\n".join(f"{one.setup}, {one.form}: {problem}" for problem in one.problems[:20] or ["no problem"]), file=sys.stderr)

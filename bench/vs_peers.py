@@ -9,9 +9,10 @@ a round. Sections:
            128), one for ik_llama.cpp, whose cache only a prompt can fill; figures are per layer. Rows are stored there too.
   prefill  llama-bench on 2 layers of Llama-3.1-8B's shape, Q4_0 weights: a prompt of depth + 512 tokens and, but for ik_llama.cpp,
            which has no option for a depth, 512 tokens at the depth. That takes a minute each: of stock types only f16, of ours
-           per-token and KIVI where V has the bits of K. kivi-128 is KIVI with blocks of 128 tokens and one group per row of V.
+           per-token and KIVI where V has the bits of K.
   batched  8 sequences beside one that holds as many tokens
   long     depths to 128k with the heads and layers of SmolLM2-135M; growth of the process beside the bytes of the plan
+kivi-128 is KIVI with blocks of 128 tokens for keys and one group for the values of a head.
 With --out, sections measured before stay in the result until they are measured again.
 ik_llama.cpp is measured when --ik names the folder of its built programs (llama-bench in it), built by you with GGML_IQK_FA_ALL_QUANTS.
 """

@@ -2,13 +2,12 @@
 """Runs every fuzz target for as much processor time as asked for, and writes what came of it as a table.
 
     cmake --preset fuzz && cmake --build --preset fuzz
-    tests/fuzz/campaign.py --build build/fuzz --minutes 20 --out docs/results/fuzzing.md
+    tests/fuzz/campaign.py --build build/fuzz --minutes 20 --keep --out docs/results/fuzzing.md
 
 Stopped at any time, it goes on where it was: inputs and counts are kept in BUILD/campaign. Inputs that reach new code are merged into
 tests/fuzz/corpus with --keep. The exit status is 1 if a target found something; its input lies beside the counts.
 """
 import argparse
-import collections
 import concurrent.futures
 import json
 import os
@@ -106,7 +105,7 @@ def main():
     lines = table([t for t in all_targets if t.state()["executions"] > 0])
     print("\n".join(lines))
     if options.keep:
-        kept = collections.Counter({t.name: t.keep() for t in targets})
+        kept = {t.name: t.keep() for t in targets}
         print("kept: " + ", ".join(f"{name} {n}" for name, n in kept.items()))
     if options.out:
         head = ["# Fuzzing", "", "libFuzzer with AddressSanitizer, made by", "```",
