@@ -6,7 +6,7 @@ Runs  default        kvtuner tune, rotated formats
       paper          kvtuner tune --method paper as published: MOEA/D, first plans by chance, a run for each of two soft limits
 Prints for each how many plans were scored and the hypervolume that they cover, also after a fifth of the paper's evaluations and after as
 many, and at each budget the KLD of the plan on held-out text against the smallest uniform plan of no fewer bits, with the difference chunk by chunk
-and its standard error. --methods runs some of them.
+and its standard error, and against that of the paper's formats. --methods runs some of them.
 Hypervolume: area between a front and the corner (--corner-bits, --corner-kld) over effective bits and log10 KLD; larger is better.
 A second run with the same -o goes on where the first stopped. Tables also go to methods.md there.
 """
@@ -22,7 +22,7 @@ import subprocess
 import sys
 
 import machine
-from peers_tables import markdown
+import md_tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIFORM = {
@@ -103,30 +103,41 @@ def tune(a, name, arguments, budget):
     return folder, plan, json.loads(said)["study"]
 
 
-def budget_rows(a, name, mode, folder, plans):
-    """One row a budget: the plan on held-out text beside the smallest uniform plan of no fewer bits."""
-    command = [a.program, "eval", "kld", "-m", a.model, *texts(a, True), "--json"]
-    for plan in plans.values():
+def smallest_not_below(uniform, bits):
+    """Of the plans with no fewer effective bits the smallest; of equals the best."""
+    return min((u for u in uniform if u["effective_bits"] >= bits - 1e-9), key=lambda u: (u["effective_bits"], kld_of(u)))
+
+
+def kld_of(plan):
+    return plan["kld"]["mean"]["value"]
+
+
+def budget_rows(a, plans, calibration):
+    """One row a method and budget: the plan on held-out text beside uniform plans, in its own formats and in the paper's. `plans`: paths by method and
+    budget; `calibration`: of the rotated formats, None where no method uses them."""
+    modes = {mode for mode, _ in methods(a).values()} | {"kivi"}
+    wanted = [f"{mode}:{pair}" for mode in sorted(modes) for pair in UNIFORM[mode]]
+    command = [a.program, "eval", "kld", "-m", a.model, *texts(a, True), "--json"] + (["--calibration", calibration] if calibration else [])
+    for plan in [*plans.values(), *wanted]:
         command += ["--plan", plan]
-    for pair in UNIFORM[mode]:
-        command += ["--plan", f"{mode}:{pair}"]
-    if mode == "rotated":
-        command += ["--calibration", folder / "calibration.safetensors"]
     found = json.loads(run(command))["plans"]
-    known = {p["name"]: p for p in found}
-    uniform = [known[f"{mode}:{pair}"] for pair in UNIFORM[mode]]
+    uniform = {mode: [p for p, name in zip(found[len(plans):], wanted) if name.startswith(mode)] for mode in modes}
     rows = []
-    for budget, plan in plans.items():
-        tuned = found[list(plans).index(budget)]
-        larger = [u for u in uniform if u["effective_bits"] >= tuned["effective_bits"] - 1e-9]
-        rival = min(larger, key=lambda u: (u["effective_bits"], u["kld"]["mean"]["value"]))
-        kld, other = tuned["kld"]["mean"]["value"], rival["kld"]["mean"]["value"]
+    for (name, budget), tuned in zip(plans, found):
+        rival = smallest_not_below(uniform[methods(a)[name][0]], tuned["effective_bits"])
+        published = smallest_not_below(uniform["kivi"], tuned["effective_bits"])
+        kld, other = kld_of(tuned), kld_of(rival)
         apart = [x - y for x, y in zip(tuned["kld"]["chunk_means"], rival["kld"]["chunk_means"])]
         rows.append({"method": name, "budget": budget, "effective_bits": round(tuned["effective_bits"], 4), "kld": kld,
                      "uniform": rival["name"], "uniform_bits": round(rival["effective_bits"], 4), "uniform_kld": other,
-                     "ratio": kld / other if other > 0 else math.nan, "difference": statistics.mean(apart),
-                     "standard_error": statistics.stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan})
+                     "ratio": quotient(kld, other), "difference": statistics.mean(apart),
+                     "standard_error": statistics.stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan,
+                     "of_paper": published["name"], "ratio_to_it": quotient(kld, kld_of(published))})
     return rows
+
+
+def quotient(x, y):
+    return x / y if y > 0 else math.nan
 
 
 def svg(studies, width=720, height=420):
@@ -178,14 +189,14 @@ def table(rows):
 
 def page(a, volumes, rows):
     settings = " ".join([f"--methods {' '.join(a.methods)}"] + [f"--{name.replace('_', '-')} {getattr(a, name)}" for name in (
-        "budgets", "ctx", "chunks", "check_chunks", "trials", "population", "prompts", "calibration_tokens", "seed")])
+        "name", "budgets", "ctx", "chunks", "check_chunks", "trials", "population", "prompts", "calibration_tokens", "seed")])
     area = (f"Area over effective bits and log10 KLD up to {a.corner_bits:g} bits and {a.corner_kld:g} nats on the text that was searched on; larger is better. Where the paper's search was "
             "run, also after a fifth of its evaluations and after as many.")
     return "\n".join([f"# The default search beside the paper's\n\n{pathlib.Path(a.model).stem}; {machine.described(a.program)}.\n"
-                      f"Made by `bench/compare_methods.py -m MODEL -o FOLDER {settings}`.\n\n![Plans scored and fronts](methods.svg)\n",
-                      markdown("Hypervolume", shown(volumes), area),
-                      markdown("At equal budgets, on text that no search saw", shown(rows), "ratio: KLD by that of the smallest uniform plan of no fewer bits in the same formats; "
-                               "difference: of the two, chunk by chunk.")])
+                      f"Made by `bench/compare_methods.py -m MODEL -o FOLDER {settings}`.\n\n![Plans scored and fronts]({a.name}.svg)\n",
+                      md_tables.section("Hypervolume", shown(volumes), area),
+                      md_tables.section("At equal budgets, on text that no search saw", shown(rows), "ratio: KLD by that of the smallest uniform plan of no fewer bits in the same formats; "
+                               "difference: of the two, chunk by chunk. ratio_to_it: by that of the smallest such plan in the paper's formats.")])
 
 
 def main():
@@ -198,6 +209,7 @@ def main():
     p.add_argument("-c", "--ctx", default=512, type=int)
     p.add_argument("--chunks", default=3, type=int)
     p.add_argument("--check-chunks", default=12, type=int)
+    p.add_argument("--name", default="methods", help="of the page and the plot")
     p.add_argument("--methods", nargs="+", choices=list(COLOURS), default=list(COLOURS))
     p.add_argument("--budgets", default="3.5,4.5,5.5", help="effective bits")
     p.add_argument("--trials", default=200, type=int, help="of the paper's search, for each soft limit")
@@ -215,22 +227,23 @@ def main():
     a.output.mkdir(parents=True, exist_ok=True)
     os.environ["XDG_DATA_HOME"] = str(a.output.resolve() / "library")  # experiments stay out of the user's plan library
     budgets = [float(text) for text in a.budgets.split(",")]
-    studies, rows = {}, []
+    studies, plans, calibration = {}, {}, None
     for name, (mode, arguments) in methods(a).items():
-        plans = {}
         for budget in budgets:
-            folder, plans[budget], studies[name] = tune(a, name, arguments, budget)
-        rows += budget_rows(a, name, mode, folder, plans)
+            folder, plans[name, budget], studies[name] = tune(a, name, arguments, budget)
+        if mode == "rotated":
+            calibration = folder / "calibration.safetensors"
+    rows = budget_rows(a, plans, calibration)
     covered = lambda study, n: hypervolume(points_of(study, n), a.corner_bits, a.corner_kld)
     n_paper = len(studies["paper"]["evaluations"]) if "paper" in studies else 0
     volumes = [{"method": name, "evaluations": len(study["evaluations"]), "hypervolume": covered(study, None)} |
                {f"after_{n}": covered(study, n) for n in (n_paper // 5, n_paper) if n > 0} for name, study in studies.items()]
     write_csv(a.output / "hypervolume.csv", volumes)
     write_csv(a.output / "budgets.csv", rows)
-    (a.output / "methods.svg").write_text(svg(studies))
-    (a.output / "methods.md").write_text(page(a, volumes, rows))
-    print(f"{table(volumes)}\nOn held-out text; ratio: KLD by that of the uniform plan\n{table(rows)}\nwrote hypervolume.csv, budgets.csv, methods.md and "
-          f"methods.svg in {a.output}")
+    (a.output / f"{a.name}.svg").write_text(svg(studies))
+    (a.output / f"{a.name}.md").write_text(page(a, volumes, rows))
+    print(f"{table(volumes)}\nOn held-out text; ratio: KLD by that of the uniform plan\n{table(rows)}\nwrote hypervolume.csv, budgets.csv, {a.name}.md and "
+          f"{a.name}.svg in {a.output}")
 
 
 if __name__ == "__main__":

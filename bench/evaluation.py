@@ -18,7 +18,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "bench"), str(ROOT / "tests" / "integration" / "plugin")]
 import machine  # noqa: E402
-from peers_tables import markdown  # noqa: E402
+import md_tables  # noqa: E402
 
 SIDE_BY_SIDE = 4
 SPEED_ITEMS = 50
@@ -142,9 +142,9 @@ def main():
     parts = [f"# Benchmarks under f16: {options.model.stem}\n\n{machine.described(options.build / 'bin' / 'kvtuner')}.\nMade by `bench/evaluation.py` "
              f"(its --help says how), {options.threads} threads.\n"]
     if "answers" in options.sections:
-        parts.append(markdown("Answers", answers_table(options), "Greedy. The last column differs from the first run in the shape of its batches alone: ties of rounding."))
+        parts.append(md_tables.section("Answers", answers_table(options), "Greedy. The last column differs from the first run in the shape of its batches alone: ties of rounding."))
     if "speed" in options.sections:
-        parts.append(markdown("Time of GSM8K, 4 worked examples", speed_table(options), f"{SPEED_ITEMS} items, {SIDE_BY_SIDE} side by side; the worked examples are read once."))
+        parts.append(md_tables.section("Time of GSM8K, 4 worked examples", speed_table(options), f"{SPEED_ITEMS} items, {SIDE_BY_SIDE} side by side; the worked examples are read once."))
     print("\n".join(parts))
     if options.out:
         options.out.write_text("\n".join(parts))

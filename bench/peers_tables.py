@@ -179,12 +179,6 @@ def text_table(title, table):
     return "\n" + "\n".join([title] + lines)
 
 
-def markdown(title, table, note):
-    head = list(table[0])
-    lines = [f"## {title}", "", note, "", "| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-    return "\n".join(lines + ["| " + " | ".join(row[h] for h in head) + " |" for row in table]) + "\n"
-
-
 def plot(rows, title, path):
     """Attention time over stored bits."""
     try:

@@ -24,8 +24,9 @@ import statistics
 import sys
 
 import machine
+import md_tables
 from peers_measure import SECTIONS
-from peers_tables import batched_table, decode_table, long_table, markdown, plot, prefill_table, spread, targets, text_table, write_share
+from peers_tables import batched_table, decode_table, long_table, plot, prefill_table, spread, targets, text_table, write_share
 
 
 def tables(sections):
@@ -72,7 +73,7 @@ def publish(options, rows, found):
     where = machine.described(options.build / "bin" / "kvtuner")
     head = (f"# Speed beside the peers\n\n{where}; {options.threads} threads used; memory read {read} GB/s.\n"
             "Made by `bench/vs_peers --what SECTION --rounds N --out docs/results --ik FOLDER`, N and the engines as each table says (--only).\n\n")
-    (options.out / "vs_peers.md").write_text(head + "\n".join(markdown(*entry) for entry in found))
+    (options.out / "vs_peers.md").write_text(head + "\n".join(md_tables.section(*entry) for entry in found))
     with open(options.out / "vs_peers.csv", "w", newline="") as file:
         names = list(dict.fromkeys(k for r in rows for k in r))
         writer = csv.DictWriter(file, fieldnames=names, lineterminator="\n")

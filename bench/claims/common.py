@@ -10,6 +10,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "bench"), str(ROOT / "scripts")]  # what other benchmarks have already
 import machine  # noqa: E402
+import md_tables  # noqa: E402
 
 DATA = ROOT / "data"
 
@@ -85,10 +86,9 @@ class Table:
 
     def markdown(self):
         head = list(self.rows[0])
-        left = ["---" if any(isinstance(row[h], str) for row in self.rows) else "---:" for h in head]
-        lines = [f"## {self.title}", "", "| " + " | ".join(head) + " |", "|" + "|".join(left) + "|"]
-        lines += ["| " + " | ".join(shown(row[h]) for h in head) + " |" for row in self.rows]
-        return "\n".join(lines + [""] + [f"* {note}" for note in self.notes]) + "\n"
+        texts = [h for h in head if any(isinstance(row[h], str) for row in self.rows)]
+        lines = md_tables.table([{h: shown(row[h]) for h in head} for row in self.rows], texts)
+        return "\n".join([f"## {self.title}", "", *lines, ""] + [f"* {note}" for note in self.notes]) + "\n"
 
     def write(self, folder):
         with open(folder / f"{self.name}.csv", "w", newline="") as file:

@@ -17,6 +17,9 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parents[1] / "bench"))
+import md_tables  # noqa: E402
+
 SLICE = 120  # seconds of a run; what it found is not lost when the next one is stopped
 LARGEST_KEPT = 2048  # bytes of an input that joins the corpus in the repository
 MOST_KEPT = 16  # of a target; every test run mutates each of them 300 times
@@ -74,12 +77,10 @@ class Target:
         return len(new[:MOST_KEPT])
 
 
-def table(targets):
-    lines = ["| target | executions | minutes of processor time | edges, features | found |", "|---|---:|---:|---:|---:|"]
-    for target in targets:
-        s = target.state()
-        lines.append(f"| `{target.name}` | {s['executions']} | {s['cpu'] / 60:.1f} | {s['coverage']}, {s['features']} | {len(target.found())} |")
-    return lines
+def row(target):
+    s = target.state()
+    return {"target": f"`{target.name}`", "executions": str(s["executions"]), "minutes of processor time": f"{s['cpu'] / 60:.1f}",
+            "edges, features": f"{s['coverage']}, {s['features']}", "found": str(len(target.found()))}
 
 
 def main():
@@ -102,7 +103,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         # The one with the least time goes first, so that a campaign that was stopped goes on where most is missing.
         list(pool.map(lambda t: t.run(options.minutes), sorted(targets, key=lambda t: t.state()["cpu"])))
-    lines = table([t for t in all_targets if t.state()["executions"] > 0])
+    lines = md_tables.table([row(t) for t in all_targets if t.state()["executions"] > 0])
     print("\n".join(lines))
     if options.keep:
         kept = {t.name: t.keep() for t in targets}

@@ -47,6 +47,9 @@ class Run(unittest.TestCase):
                 self.assertLessEqual(float(row["effective_bits"]), float(row["budget"]) + 1e-9)
                 self.assertGreaterEqual(float(row["uniform_bits"]), float(row["effective_bits"]) - 1e-4)
                 self.assertTrue(math.isfinite(float(row["ratio"])))
+                self.assertTrue(row["of_paper"].startswith("kivi:"))
+                if row["method"] != "default":
+                    self.assertEqual((row["uniform"], row["ratio"]), (row["of_paper"], row["ratio_to_it"]))
                 self.assertAlmostEqual(float(row["difference"]), float(row["kld"]) - float(row["uniform_kld"]), places=6)
             plot = (folder / "methods.svg").read_text()
             self.assertEqual(plot.count("<polyline"), 3)
