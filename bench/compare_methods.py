@@ -89,8 +89,8 @@ def texts(a, check):
 def tune(a, name, arguments, budget):
     """The folder of a finished tune, its plan and its study; another budget re-solves the study that is there."""
     folder = a.output / name
-    command = [a.program, "tune", "-m", a.model, "-o", folder, *texts(a, False), "--check-chunks", a.check_chunks, "--bits", budget,
-               "--json"]
+    command = [a.program, "tune", "-m", a.model, "-o", folder, *texts(a, False), "--check-chunks", 1, "--bits", budget,
+               "--json"]  # its own check is not used: budget_rows() measures all plans at once
     said = run(command + (["--check-text", a.check_text] if a.check_text else []) + list(arguments))
     plan = a.output / f"{name}-{budget}.json"
     source = json.loads((folder / "plan.json").read_text())
@@ -134,6 +134,25 @@ def budget_rows(a, plans, calibration):
                      "standard_error": statistics.stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan,
                      "of_paper": published["name"], "ratio_to_it": quotient(kld, kld_of(published))})
     return rows
+
+
+def spread_rows(studies):
+    """How much layers differ in what K or V costs alone, of the studies that measured it: geometric by arithmetic mean, 1 where all are alike."""
+    rows = []
+    for name, study in studies.items():
+        found = study.get("increments") or {}
+        for side in ("k", "v") if found else ():
+            average, variance = statistics.mean(found[side]), found["noise"] ** 2
+            # As tune takes them: what does not stand out of the noise counts as the mean, and 0.1 of it is the least.
+            quiet = [average + (x - average) * max(0.0, 1 - variance / (x - average) ** 2) if x != average else x for x in found[side]]
+            means = [evenness([max(x, 0.1 * average) for x in values]) for values in (found[side], quiet)]
+            rows.append({"method": name, "side": side.upper(), "mean": average, "least": min(found[side]), "largest": max(found[side]),
+                         "standard_error": found["noise"], "evenness": means[0], "less_noise": means[1]})
+    return rows
+
+
+def evenness(values):
+    return statistics.geometric_mean(values) / statistics.mean(values)
 
 
 def quotient(x, y):
@@ -187,16 +206,19 @@ def table(rows):
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(row, widths)) for row in cells) + "\n"
 
 
-def page(a, volumes, rows):
+def page(a, volumes, rows, spread):
     settings = " ".join([f"--methods {' '.join(a.methods)}"] + [f"--{name.replace('_', '-')} {getattr(a, name)}" for name in (
         "name", "budgets", "ctx", "chunks", "check_chunks", "trials", "population", "prompts", "calibration_tokens", "seed")])
     area = (f"Area over effective bits and log10 KLD up to {a.corner_bits:g} bits and {a.corner_kld:g} nats on the text that was searched on; larger is better. Where the paper's search was "
             "run, also after a fifth of its evaluations and after as many.")
+    alike = ("Nats that a layer's K or V costs with 3 bits where all else has 8. evenness: geometric by arithmetic mean. Costs add up and each bit more divides them by about the same, so at the size "
+             "of a uniform plan no allocation of a side's bits to its layers comes below that share of what the side loses; in less_noise, what chance adds to the differences is taken out.")
+    tables = [md_tables.section("How much layers differ", shown(spread), alike)] if spread else []
     return "\n".join([f"# The default search beside the paper's\n\n{pathlib.Path(a.model).stem}; {machine.described(a.program)}.\n"
                       f"Made by `bench/compare_methods.py -m MODEL -o FOLDER {settings}`.\n\n![Plans scored and fronts]({a.name}.svg)\n",
                       md_tables.section("Hypervolume", shown(volumes), area),
                       md_tables.section("At equal budgets, on text that no search saw", shown(rows), "ratio: KLD by that of the smallest uniform plan of no fewer bits in the same formats; "
-                               "difference: of the two, chunk by chunk. ratio_to_it: by that of the smallest such plan in the paper's formats.")])
+                               "difference: of the two, chunk by chunk. ratio_to_it: by that of the smallest such plan in the paper's formats.")] + tables)
 
 
 def main():
@@ -238,10 +260,11 @@ def main():
     n_paper = len(studies["paper"]["evaluations"]) if "paper" in studies else 0
     volumes = [{"method": name, "evaluations": len(study["evaluations"]), "hypervolume": covered(study, None)} |
                {f"after_{n}": covered(study, n) for n in (n_paper // 5, n_paper) if n > 0} for name, study in studies.items()]
+    spread = spread_rows(studies)
     write_csv(a.output / "hypervolume.csv", volumes)
     write_csv(a.output / "budgets.csv", rows)
     (a.output / f"{a.name}.svg").write_text(svg(studies))
-    (a.output / f"{a.name}.md").write_text(page(a, volumes, rows))
+    (a.output / f"{a.name}.md").write_text(page(a, volumes, rows, spread))
     print(f"{table(volumes)}\nOn held-out text; ratio: KLD by that of the uniform plan\n{table(rows)}\nwrote hypervolume.csv, budgets.csv, {a.name}.md and "
           f"{a.name}.svg in {a.output}")
 

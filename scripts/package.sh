@@ -25,6 +25,8 @@ KVT_LLAMA_BIN=$("$kvt_root/scripts/llama_cpp_portable.sh")
 export KVT_LLAMA_ROOT KVT_LLAMA_BIN
 use_ccache
 export CCACHE_BASEDIR=$kvt_root CCACHE_NOHASHDIR=1
+# CMake's own choice, by name: scikit-build-core would take Python's (g++), and ccache counts that as another compiler than c++.
+export CC=${CC:-cc} CXX=${CXX:-c++}
 build=$kvt_root/build/package
 packages=$build/packages
 cd "$kvt_root"

@@ -29,6 +29,15 @@ class Hypervolume(unittest.TestCase):
         self.assertAlmostEqual(compare_methods.hypervolume([(9, 0.0)], 10, 1), 9, msg="no KLD counts as 1e-9")
 
 
+class Spread(unittest.TestCase):
+    def test_worked(self):
+        rows = compare_methods.spread_rows({"paper": {"increments": None}, "default": {"increments": {"k": [1.0, 4.0], "v": [2.0, 2.0], "noise": 1.5}}})
+        self.assertEqual([(row["method"], row["side"]) for row in rows], [("default", "K"), ("default", "V")])
+        self.assertAlmostEqual(rows[0]["evenness"], 2 / 2.5)
+        self.assertAlmostEqual(rows[0]["less_noise"], 1, msg="both are 1.5 from the mean: no more than noise")
+        self.assertAlmostEqual(rows[1]["evenness"], 1)
+
+
 class Run(unittest.TestCase):
     def test_tiny_model(self):
         with tempfile.TemporaryDirectory() as place:
@@ -55,7 +64,7 @@ class Run(unittest.TestCase):
             self.assertEqual(plot.count("<polyline"), 3)
             self.assertNotIn("nan", plot)
             page = (folder / "methods.md").read_text()
-            self.assertEqual(page.count("| default-kivi |"), 2, "a row of each table")
+            self.assertEqual(page.count("| default-kivi |"), 4, "a row of two tables, K and V in the third")
             self.assertIn("--trials 16 --population 8", page)
 
 
