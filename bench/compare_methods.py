@@ -89,8 +89,9 @@ def texts(a, check):
 def tune(a, name, arguments, budget):
     """The folder of a finished tune, its plan and its study; another budget re-solves the study that is there."""
     folder = a.output / name
-    command = [a.program, "tune", "-m", a.model, "-o", folder, *texts(a, False), "--check-chunks", 1, "--bits", budget,
-               "--json"]  # its own check is not used: budget_rows() measures all plans at once
+    # Its own check is not used, budget_rows() measures all plans at once: no more than the 100 tokens that it insists on.
+    few = math.ceil(100 / (a.ctx // 2 - 1))
+    command = [a.program, "tune", "-m", a.model, "-o", folder, *texts(a, False), "--check-chunks", few, "--bits", budget, "--json"]
     said = run(command + (["--check-text", a.check_text] if a.check_text else []) + list(arguments))
     plan = a.output / f"{name}-{budget}.json"
     source = json.loads((folder / "plan.json").read_text())
