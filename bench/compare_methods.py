@@ -8,7 +8,7 @@ Prints for each how many plans were scored and the hypervolume that they cover, 
 many, and at each budget the KLD of the plan on held-out text against the smallest uniform plan of no fewer bits, with the difference chunk by chunk
 and its standard error, and against that of the paper's formats. --methods runs some of them.
 Hypervolume: area between a front and the corner (--corner-bits, --corner-kld) over effective bits and log10 KLD; larger is better.
-A second run with the same -o goes on where the first stopped. Tables also go to methods.md there.
+A second run with the same -o goes on where the first stopped. Tables and plot also go to NAME.md and NAME.svg there (--name).
 """
 import argparse
 import csv
@@ -116,7 +116,8 @@ def kld_of(plan):
 def budget_rows(a, plans, calibration):
     """One row a method and budget: the plan on held-out text beside uniform plans, in its own formats and in the paper's. `plans`: paths by method and
     budget; `calibration`: of the rotated formats, None where no method uses them."""
-    modes = {mode for mode, _ in methods(a).values()} | {"kivi"}
+    mode_of = {name: mode for name, (mode, _) in methods(a).items()}
+    modes = {*mode_of.values(), "kivi"}
     wanted = [f"{mode}:{pair}" for mode in sorted(modes) for pair in UNIFORM[mode]]
     command = [a.program, "eval", "kld", "-m", a.model, *texts(a, True), "--json"] + (["--calibration", calibration] if calibration else [])
     for plan in [*plans.values(), *wanted]:
@@ -125,7 +126,7 @@ def budget_rows(a, plans, calibration):
     uniform = {mode: [p for p, name in zip(found[len(plans):], wanted) if name.startswith(mode)] for mode in modes}
     rows = []
     for (name, budget), tuned in zip(plans, found):
-        rival = smallest_not_below(uniform[methods(a)[name][0]], tuned["effective_bits"])
+        rival = smallest_not_below(uniform[mode_of[name]], tuned["effective_bits"])
         published = smallest_not_below(uniform["kivi"], tuned["effective_bits"])
         kld, other = kld_of(tuned), kld_of(rival)
         apart = [x - y for x, y in zip(tuned["kld"]["chunk_means"], rival["kld"]["chunk_means"])]
