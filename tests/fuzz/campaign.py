@@ -4,8 +4,9 @@
     cmake --preset fuzz && cmake --build --preset fuzz
     tests/fuzz/campaign.py --build build/fuzz --minutes 20 --keep --out docs/results/fuzzing.md
 
-Stopped at any time, it goes on where it was: inputs and counts are kept in BUILD/campaign. Inputs that reach new code are merged into
-tests/fuzz/corpus with --keep. The exit status is 1 if a target found something; its input lies beside the counts.
+Stopped at any time, it goes on where it was: inputs and counts are kept in BUILD/campaign, and a build folder without counts begins with those of the
+table in OUT. Inputs that reach new code are merged into tests/fuzz/corpus with --keep. The exit status is 1 if a target found something; its input lies
+beside the counts.
 """
 import argparse
 import concurrent.futures
@@ -36,6 +37,17 @@ class Target:
     def state(self):
         return json.loads(self.counts.read_text()) if self.counts.exists() else {"executions": 0, "cpu": 0.0, "coverage": 0, "features": 0}
 
+    def save(self, state):
+        whole = self.counts.with_suffix(".new")
+        whole.write_text(json.dumps(state))
+        whole.replace(self.counts)
+
+    def begin_with(self, table):
+        """The counts of an earlier build folder, whose inputs are lost but for those in the corpus."""
+        row = re.search(rf"^\| `{self.name}` \| (\d+) \| ([\d.]+) \| (\d+), (\d+) \|", table, re.MULTILINE)
+        if row and not self.counts.exists():
+            self.save({"executions": int(row[1]), "cpu": 60 * float(row[2]), "coverage": int(row[3]), "features": int(row[4])})
+
     def found(self):
         return sorted(p.name for p in self.folder.iterdir() if p.name.startswith(("crash-", "timeout-", "oom-", "leak-")))
 
@@ -53,9 +65,7 @@ class Target:
         state["cpu"] += used.ru_utime + used.ru_stime
         for key, name in (("cov", "coverage"), ("ft", "features")):
             state[name] = max([state[name], *map(int, re.findall(rf"\b{key}: (\d+)", text))])
-        whole = self.counts.with_suffix(".new")
-        whole.write_text(json.dumps(state))
-        whole.replace(self.counts)
+        self.save(state)
 
     def run(self, minutes):
         while not self.found() and (left := 60 * minutes - self.state()["cpu"]) > 0.5:
@@ -100,6 +110,9 @@ def main():
     for target in targets:
         if not target.program.exists():
             sys.exit(f"no {target.program}: build the preset fuzz first (cmake --preset fuzz && cmake --build --preset fuzz)")
+    if options.out and options.out.exists():
+        for target in all_targets:
+            target.begin_with(options.out.read_text())
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         # The one with the least time goes first, so that a campaign that was stopped goes on where most is missing.
         list(pool.map(lambda t: t.run(options.minutes), sorted(targets, key=lambda t: t.state()["cpu"])))
