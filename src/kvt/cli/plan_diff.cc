@@ -64,7 +64,8 @@ Result<std::string> diff_text(const NamedPlan & a, const NamedPlan & b) {
                     bits_text(memory.effective_bits), fmt::format("{:.0f}", memory.bytes_per_token()),
                     kld_figure(measured_kld(p->plan))});
     }
-    Table  layers({{"layer"}, {"K", Align::left}, {"", Align::left}, {"V", Align::left}, {"", Align::left}});
+    Table layers(
+        {{"layer"}, {"K, first", Align::left}, {"second", Align::left}, {"V, first", Align::left}, {"second", Align::left}});
     size_t n = 0;
     for (size_t i = 0; i < a.plan.layers.size(); ++i) {
         const LayerPlan &x = a.plan.layers[i], &y = b.plan.layers[i];
