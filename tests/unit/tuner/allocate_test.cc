@@ -28,16 +28,19 @@ double planted_kld(const PrecisionPlan & plan) {
 
 class Planted final : public Objective {
 public:
+    using Loss = std::function<double(const PrecisionPlan &)>;
+    explicit Planted(Loss loss = planted_kld) : loss_(std::move(loss)) {}
     Result<ObjectiveScore> score(const PrecisionPlan & plan) override {
         EXPECT_TRUE(seen_.insert(write_plan(plan)).second) << "a plan was scored twice";
         if (++calls == fail_at) return Error{"interrupted: planted"};
         calibration = plan.calibration;
-        return ObjectiveScore{planted_kld(plan), NAN, NAN, {}};
+        return ObjectiveScore{loss_(plan), NAN, NAN, {}};
     }
     int            calls = 0, fail_at = -1;
     CalibrationRef calibration;
 
 private:
+    Loss                  loss_;
     std::set<std::string> seen_;
 };
 
@@ -95,6 +98,36 @@ TEST(Allocate, PlanForASizeIsTheBest) {
                 ++pairs[up].k;
                 --pairs[down].k;
                 EXPECT_GE(planted_kld(plan_of(study->model, study->mode, pairs)), best.kld - 1e-6) << up << " " << down;
+            }
+        }
+    }
+}
+
+// Where 5 bits are far better than a quarter of 4 bits and 6 hardly better than 5, uniform plans say so, and no layer gets 6.
+TEST(Allocate, CurvesFollowUniformPlans) {
+    const auto kinked = [](int bits) {
+        return bits < 5 || bits == 16 ? error(bits) : error(4) * (bits == 5 ? 0.07 : bits == 6 ? 0.065 : 0.0);
+    };
+    const auto kld = [&](const PrecisionPlan & plan) {
+        double sum = kFloor;
+        for (const LayerPlan & layer : plan.layers)
+            sum += 0.01 * std::pow(1.5, layer.layer) * kinked(layer.k.bits) + 0.04 * kinked(layer.v.bits);
+        return sum;
+    };
+    for (const double bits : {4.2, 4.9}) {
+        Planted      objective(kld);
+        const Budget budget{bits, {}, {}};
+        const auto   study = allocate(objective, budget);
+        ASSERT_TRUE(study.ok());
+        const Evaluation & best = chosen(*study, budget);
+        for (const PairBits & pair : best.pairs) EXPECT_LE(std::max(pair.k, pair.v), 5) << bits;
+        for (size_t up = 0; up < kLayers; ++up) {
+            for (size_t down = 0; down < kLayers; ++down) {
+                std::vector<PairBits> pairs = best.pairs;
+                if (up == down || pairs[down].k <= 2) continue;
+                ++pairs[up].k;
+                --pairs[down].k;
+                EXPECT_GE(kld(plan_of(study->model, study->mode, pairs)), best.kld - 1e-6) << bits << " " << up << " " << down;
             }
         }
     }

@@ -71,14 +71,37 @@ double kld_of(const Study & study, PairBits pair) {
     return std::numeric_limits<double>::quiet_NaN();
 }
 
-// KLD of one side at so many bits in all layers above all 8 bits, by kCodeWidths; falls strictly.
-std::array<double, kCodeWidths.size()> curve_of(const Study & study, Side side) {
+using Curve = std::array<double, kCodeWidths.size()>;
+
+// KLD above that of all 8 bits of one side at so many bits in all layers, by kCodeWidths; falls strictly.
+Curve curve_alone(const Study & study, Side side) {
     const double base = kld_of(study, {8, 8});
     const auto above  = [&](int bits) { return kld_of(study, side == Side::key ? PairBits{bits, 8} : PairBits{8, bits}) - base; };
     // Noise must not make fewer bits look as good as more.
     const double four = std::max(above(4), 1e-9), three = std::max(above(3), 2.0 * four), two = std::max(above(2), 2.0 * three);
     // Each bit more quarters the variance of the rounding error (measured: 0.0112, 0.0028, 0.0007 nats at 4, 5, 6 bits).
     return {two, three, four, four / 4, four / 16, four / 256};
+}
+
+// The same of K and V, corrected by what both cost together at so many bits by the sum of what each costs alone (SmolLM2, 1536
+// tokens: 1.0, 0.9, 1.1, 1.4 at 3, 4, 5, 6 bits; Qwen2.5-Coder-0.5B, 512: 1.1, 1.0, 0.8, 1.4): interactions, and at 5 and 6 what
+// the extrapolation is off by. 2 and 8 bits take the factor of their neighbour.
+std::pair<Curve, Curve> curves_of(const Study & study) {
+    Curve        k = curve_alone(study, Side::key), v = curve_alone(study, Side::value);
+    const double base = kld_of(study, {8, 8});
+    Curve        together;
+    together.fill(1.0);
+    for (size_t i = 1; i + 1 < kCodeWidths.size(); ++i) {
+        const double measured = (kld_of(study, {kCodeWidths[i], kCodeWidths[i]}) - base) / (k[i] + v[i]);
+        together[i]           = std::isfinite(measured) ? std::clamp(measured, 0.25, 4.0) : 1.0;
+    }
+    together.front() = together[1];
+    together.back()  = together[kCodeWidths.size() - 2];
+    for (Curve * curve : {&k, &v}) {
+        for (size_t i = 0; i < curve->size(); ++i) (*curve)[i] *= together[i];
+        for (size_t i = curve->size() - 1; i-- > 0;) (*curve)[i] = std::max((*curve)[i], 1.5 * (*curve)[i + 1]);
+    }
+    return {k, v};
 }
 
 // Shares of the layers in what one side costs; they sum to 1. A layer that differs from the mean by no more than the noise is
@@ -98,9 +121,10 @@ std::vector<double> shares_of(std::vector<double> increments, double noise) {
 // K of all layers, then V of all layers; choices by kCodeWidths.
 std::vector<KnapsackItem> items_of(const Study & study) {
     std::vector<KnapsackItem> items;
+    const auto [curve_k, curve_v] = curves_of(study);
     for (const Side side : {Side::key, Side::value}) {
-        const auto curve = curve_of(study, side);
-        const int  dim   = side == Side::key ? study.model.head_dim_k : study.model.head_dim_v;
+        const Curve & curve = side == Side::key ? curve_k : curve_v;
+        const int     dim   = side == Side::key ? study.model.head_dim_k : study.model.head_dim_v;
         for (const double share :
              shares_of(side == Side::key ? study.increments->k : study.increments->v, study.increments->noise)) {
             KnapsackItem item;

@@ -3,11 +3,11 @@
 //   cost[l, side, b] = share[l, side] * curve_side(b)
 //   minimize the sum of costs for every total of bytes          (multiple-choice knapsack, knapsack.h)
 // The shares say how sensitive a layer is, from increments (2 n_layer evaluations at kProbeBits) less their noise, the curves how
-// the error of all layers together falls with bits (measured at 2, 3 and 4 bits with the other side at 8; each bit more quarters
-// it). KLD is close to additive over layers, so what remains is to score plans of the knapsack's front jointly: some spread over
-// all sizes, and those around the budget until neighbours are reached. Measured, with the ratio of joint to summed costs:
-// docs/design/0006-allocation.md. Formats, sizes and transforms come from the mode; every number of bits that the codec has is a
-// candidate.
+// the error of all layers together falls with bits: measured at 2, 3 and 4 bits with the other side at 8, each bit more quarters
+// it, and both sides are scaled to what they cost together in uniform plans. KLD is close to additive over layers, so what
+// remains is to score plans of the knapsack's front jointly: some spread over all sizes, and those around the budget until
+// neighbours are reached. Measured, with the ratio of joint to summed costs: docs/design/0006-allocation.md. Formats, sizes and
+// transforms come from the mode; every number of bits that the codec has is a candidate.
 #pragma once
 
 #include "kvt/base/progress.h"
