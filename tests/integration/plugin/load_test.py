@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 import load
-from stock import Plans, Server
+from stock import PRELOAD, Plans, Server
 
 # Slots and their cache. Positions of one slot do not pass 512, the model's context.
 SETUPS = {"4 slots, unified": (4, "-np", "4", "--kv-unified", "-c", "2048"),
@@ -33,7 +33,7 @@ def check(form, plans, n_requests, n_slots, *arguments):
         for request, tokens in load.answers_alone(server).items():
             after.add(("after the load", *request), alone[request], tokens)
         problems += after.wrong + [line for line in server.words().splitlines() if "KVT: " in line]
-        if growth > 8 * 1024:
+        if growth > 8 * 1024 and not PRELOAD:  # a sanitizer holds back what is freed
             problems.append(f"memory grew by {growth} KiB in the second half")
         status = server.stop()
         if status != 0:
