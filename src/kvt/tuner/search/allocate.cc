@@ -99,6 +99,7 @@ std::pair<Curve, Curve> curves_of(const Study & study) {
     together.back()  = together[kCodeWidths.size() - 2];
     for (Curve * curve : {&k, &v}) {
         for (size_t i = 0; i < curve->size(); ++i) (*curve)[i] *= together[i];
+        // Scaled by factors that are noisy themselves, a curve may rise.
         for (size_t i = curve->size() - 1; i-- > 0;) (*curve)[i] = std::max((*curve)[i], 1.5 * (*curve)[i + 1]);
     }
     return {k, v};
