@@ -23,6 +23,7 @@ import sys
 
 import machine
 import md_tables
+from records import mean_kld
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIFORM = {
@@ -106,11 +107,7 @@ def tune(a, name, arguments, budget):
 
 def smallest_not_below(uniform, bits):
     """Of the plans with no fewer effective bits the smallest; of equals the best."""
-    return min((u for u in uniform if u["effective_bits"] >= bits - 1e-9), key=lambda u: (u["effective_bits"], kld_of(u)))
-
-
-def kld_of(plan):
-    return plan["kld"]["mean"]["value"]
+    return min((u for u in uniform if u["effective_bits"] >= bits - 1e-9), key=lambda u: (u["effective_bits"], mean_kld(u)))
 
 
 def budget_rows(a, plans, calibration):
@@ -128,13 +125,13 @@ def budget_rows(a, plans, calibration):
     for (name, budget), tuned in zip(plans, found):
         rival = smallest_not_below(uniform[mode_of[name]], tuned["effective_bits"])
         published = smallest_not_below(uniform["kivi"], tuned["effective_bits"])
-        kld, other = kld_of(tuned), kld_of(rival)
+        kld, other = mean_kld(tuned), mean_kld(rival)
         apart = [x - y for x, y in zip(tuned["kld"]["chunk_means"], rival["kld"]["chunk_means"])]
         rows.append({"method": name, "budget": budget, "effective_bits": round(tuned["effective_bits"], 4), "kld": kld,
                      "uniform": rival["name"], "uniform_bits": round(rival["effective_bits"], 4), "uniform_kld": other,
                      "ratio": quotient(kld, other), "difference": statistics.mean(apart),
                      "standard_error": statistics.stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.nan,
-                     "of_paper": published["name"], "ratio_to_it": quotient(kld, kld_of(published))})
+                     "of_paper": published["name"], "ratio_to_it": quotient(kld, mean_kld(published))})
     return rows
 
 

@@ -2,7 +2,7 @@
 """Scores of the stock f16 cache on benchmarks, asked in process and through stock llama-server, and the time beside llama-batched-bench.
 
 answers  Each task is answered three times from the same prompts: by `kvtuner eval` with 4 answers side by side, by the same one at a time, and by
-         a stock llama-server with 4 slots. Greedy answers may differ only where two tokens are nearly as likely: how often that happens between the
+         a stock llama-server with 4 slots (--alone leaves out the second). Greedy answers may differ only where two tokens are nearly as likely: how often that happens between the
          first two, which differ in the shape of their batches alone, is the measure for the third.
 speed    GSM8K with 4 worked examples: seconds in process, beside what llama-batched-bench needs to read as many tokens and to generate as many.
 Records stay in the working folder: a second run of `answers` goes on where the first stopped.
@@ -17,9 +17,11 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "bench"), str(ROOT / "tests" / "integration" / "plugin")]
+import batched_bench  # noqa: E402
 import machine  # noqa: E402
 import md_tables  # noqa: E402
 
+TASKS = ["gsm8k", "humaneval", "niah_single_1"]
 SIDE_BY_SIDE = 4
 SPEED_ITEMS = 50
 
@@ -30,9 +32,9 @@ def fail(message):
 
 def tasks(options):
     """task -> its options."""
-    return {"gsm8k": ["--limit", options.items or 100],
-            "humaneval": ["--limit", options.items, "--allow-code-execution"],  # 0: all
-            "niah_single_1": ["--limit", options.items or 40, "--length", options.length]}
+    found = (["--limit", options.items or 100], ["--limit", options.items, "--allow-code-execution"],  # 0: all
+             ["--limit", options.items or 40, "--length", options.length])
+    return dict(zip(TASKS, found))
 
 
 def kvtuner(options, *arguments):
@@ -54,10 +56,10 @@ def same_texts(options, first, second):
     return f"{found['n_same_text']} of {found['n_texts']}"
 
 
-def in_process(options):
-    """task -> runs side by side and one at a time."""
-    return {task: [answered(options, task, f"parallel-{n}", [*arguments, "--parallel", n, "-t", options.threads]) for n in (SIDE_BY_SIDE, 1)]
-            for task, arguments in tasks(options).items()}
+def in_process(options, task):
+    """The run side by side, and the one answer at a time or None."""
+    run = lambda n: answered(options, task, f"parallel-{n}", [*tasks(options)[task], "--parallel", n, "-t", options.threads])
+    return run(SIDE_BY_SIDE), run(1) if task in options.alone else None
 
 
 def by_server(options):
@@ -72,38 +74,25 @@ def by_server(options):
 
 
 def answers_table(options):
-    ours, theirs = in_process(options), by_server(options)
+    ours, theirs = {task: in_process(options, task) for task in tasks(options)}, by_server(options)
     rows = []
     for task, (beside, alone) in ours.items():
         served = theirs[task]
         score = lambda run: next(f"{name} {100 * s['mean']:.1f}" for name, s in run["summary"]["scores"].items())
         rows.append({"task": task, "items": str(served["summary"]["n_items"]), "in process": score(beside), "llama-server": score(served),
-                     "same answer as the server": same_texts(options, beside, served), "same answer one at a time": same_texts(options, beside, alone)})
+                     "same answer as the server": same_texts(options, beside, served), "same answer one at a time": same_texts(options, beside, alone) if alone else ""})
     return rows
-
-
-def batched_bench(options):
-    """llama-batched-bench, compiled from the source of the pinned llama.cpp, whose build here has other programs."""
-    program = options.work / "llama-batched-bench"
-    if not program.exists():
-        source, libraries = options.llama / "src", options.llama / "build" / "bin"
-        tool = source / "tools" / "batched-bench"
-        subprocess.run(["c++", "-std=c++17", "-O2", *(f"-I{source / part}" for part in ("common", "include", "ggml/include")), tool / "batched-bench.cpp",
-                        tool / "main.cpp", f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lllama-common", "-lllama", "-lggml", "-lggml-base", "-o", program],
-                       check=True)
-    return program
 
 
 def raw_seconds(options, read, new, prompt):
     """Seconds of llama-batched-bench for `read` tokens of prompts and `new` generated ones with a prompt of `prompt` in the cache."""
     each = max(new // SPEED_ITEMS, 1)
-    command = [batched_bench(options), "-m", options.model, "-c", SIDE_BY_SIDE * (prompt + each) + 512, "-b", 512, "-ub", 512, "-npp", prompt, "-ntg", each,
-               "-npl", SIDE_BY_SIDE, "-pps", "-kvu", "-fa", "on", "-t", options.threads, "--output-format", "jsonl"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, errors="replace")
-    line = next((line for line in done.stdout.splitlines() if line.startswith("{")), None)
-    if done.returncode != 0 or line is None:
-        fail(f"llama-batched-bench ended with code {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
-    speed = json.loads(line)
+    command = [batched_bench.program(options.llama, options.work), "-m", options.model, "-c", SIDE_BY_SIDE * (prompt + each) + 512, "-b", 512, "-ub", 512, "-npp", prompt,
+               "-ntg", each, "-npl", SIDE_BY_SIDE, "-pps", "-kvu", "-fa", "on", "-t", options.threads]
+    try:
+        speed = batched_bench.run(command)[0]
+    except RuntimeError as error:
+        fail(error)
     return read / speed["speed_pp"] + new / speed["speed_tg"]
 
 
@@ -132,6 +121,7 @@ def main():
     p.add_argument("--out", type=pathlib.Path, help="Markdown file to write; default: only the terminal")
     p.add_argument("--items", type=int, default=0, help="of every task; 0: 100 of GSM8K, all of HumanEval, 40 needles")
     p.add_argument("--length", type=int, default=2048, help="tokens of a text with a needle")
+    p.add_argument("--alone", nargs="*", choices=TASKS, default=TASKS, help="tasks that are also answered one at a time")
     p.add_argument("--rounds", type=int, default=2, help="of the section speed")
     p.add_argument("--sections", nargs="+", choices=["answers", "speed"], default=["answers", "speed"])
     p.add_argument("-t", "--threads", type=int, default=os.cpu_count())

@@ -1,7 +1,8 @@
 """What each choice is worth: one line each, KLD of a plan that differs in it alone."""
 import json
 
-from common import DATA, Table, interval
+from common import DATA, Table, interval, signed_interval
+import observations
 
 CHECK = DATA / "wikitext2" / "wiki.test.head.raw"
 # choice, short form, options of `kvtuner plan make`
@@ -35,8 +36,8 @@ def formats(bench):
 
 
 def searches(bench):
-    """The paper's stages by hand, since `tune` has no switch for a part of them."""
-    profile = bench.work / "profile-maths.json"
+    """The paper's stages by hand, on the profile of the section observations."""
+    profile = observations.profile(bench, "maths")
     few = ["--population", 8, "--generations", 1, "-c", 128, "--chunks", 1] if bench.quick else ["--population", 12, "--generations", 4, "--chunks", 2]
     rows = []
     for name, prune, cluster in SEARCHES:
@@ -53,5 +54,35 @@ def searches(bench):
     return Table("ablation-search", "Ablations of the paper's search, kivi", rows, ["KLD on the text that was searched on."])
 
 
+# What the default search makes small: options of `kvtuner tune`.
+OBJECTIVES = {"KLD on prose": [], "likelihood of GSM8K's answers": ["--objective", "gsm8k", "--score", "loglik"]}
+BUDGET = 4.5
+
+
+def objectives(bench):
+    items = 8 if bench.quick else 200
+    few = ["-c", 128, "--check-chunks", 2, "--calibration-tokens", 2048, "--positions", 1024] if bench.quick else []
+    plans = {}
+    for i, (name, options) in enumerate(OBJECTIVES.items()):
+        out = bench.work / f"objective-{i}"
+        plans[name] = out / "plan.json"
+        if bench.quick:
+            options = [*options, *(["--task-items", 8, "--task-shots", 1] if options else ["--chunks", 1])]
+        if not plans[name].exists():
+            bench.kvtuner("tune", "-m", bench.model, "-o", out, "--bits", BUDGET, "-t", bench.threads, *few, *options)
+    found, floor = bench.kld("ablation-objective-kld", plans.values(), "--text", CHECK)
+    command = ["eval", "gsm8k", "-m", bench.model, "--likelihood", "--limit", items, "--out", bench.work / "ablation-objective", "--json"]
+    for plan in plans.values():
+        command += ["--plan", plan]
+    compared = bench.keep("ablation-objective-likelihood", lambda: json.loads(bench.kvtuner(*command))["comparisons"])
+    rows = []
+    for name, plan, comparison in zip(plans, found, compared):
+        (score,) = comparison["scores"].values()
+        rows.append({"objective": name, "effective bits": plan["effective_bits"], "KLD (95 %)": interval(plan),
+                     "log-likelihood to f16 (95 %)": signed_interval(score, 5)})
+    return Table("ablation-objective", f"Ablations of the objective, at most {BUDGET} bits", rows,
+                 [f"KLD on WikiText-2 test, noise floor {floor:.4f}; log-likelihood per token of the reference answers to {items} items of GSM8K test."])
+
+
 def tables(bench):
-    return [formats(bench), searches(bench)]
+    return [formats(bench), searches(bench), objectives(bench)]

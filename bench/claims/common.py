@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "bench"), str(ROOT / "scripts")]  # what other benchmarks have already
 import machine  # noqa: E402
 import md_tables  # noqa: E402
+from records import mean_kld  # noqa: E402, F401: the sections take it from here
 
 DATA = ROOT / "data"
 
@@ -22,9 +23,12 @@ def fail(message):
 class Bench:
     """One model and the programs. Results are kept in `raw`, and what is there is not run again; models, plans and texts lie in `work`."""
 
-    def __init__(self, options):
-        self.quick, self.model, self.llama, self.threads = options.quick, options.model, options.llama, options.threads
-        self.ik, self.raw, self.work = options.ik, options.out / "raw", options.work
+    def __init__(self, model, options):
+        self.quick, self.model, self.llama, self.threads, self.ik = options.quick, model, options.llama, options.threads, options.ik
+        self.out, self.work = options.out / model.stem.lower(), (options.work or options.cache) / model.stem
+        self.raw = self.out / "raw"
+        self.contexts, self.items, self.allow_code = options.contexts, options.items, options.allow_code_execution
+        self.n_threads = options.threads or os.cpu_count()
         self.program = options.build / "bin" / "kvtuner"
         self.plugin = options.build / "bin" / "libggml-kvtuner.so"
         self.random_model = options.build / "bin" / "random_model"
@@ -79,16 +83,22 @@ class Bench:
 
 
 class Table:
-    """Rows (dicts of equal keys) with a title and sentences on them."""
+    """Rows (dicts of equal keys) with a title, sentences on them and perhaps a picture (a file's name)."""
 
-    def __init__(self, name, title, rows, notes=()):
-        self.name, self.title, self.rows, self.notes = name, title, rows, notes
+    def __init__(self, name, title, rows, notes=(), picture=None):
+        self.name, self.title, self.rows, self.notes, self.picture = name, title, rows, notes, picture
 
     def markdown(self):
         head = list(self.rows[0])
         texts = [h for h in head if any(isinstance(row[h], str) for row in self.rows)]
         lines = md_tables.table([{h: shown(row[h]) for h in head} for row in self.rows], texts)
-        return "\n".join([f"## {self.title}", "", *lines, ""] + [f"* {note}" for note in self.notes]) + "\n"
+        picture = [f"![{self.title}]({self.picture})", ""] if self.picture else []
+        return "\n".join([f"## {self.title}", "", *picture, *lines, ""] + [f"* {note}" for note in self.notes]) + "\n"
+
+    @staticmethod
+    def claim(row):
+        """The row in a sentence, less its verdict."""
+        return ", ".join(shown(value) if key in ("observation", "claim", "figure") else f"{key} {shown(value)}" for key, value in row.items() if key != "verdict")
 
     def write(self, folder):
         with open(folder / f"{self.name}.csv", "w", newline="") as file:
@@ -102,17 +112,21 @@ def shown(value):
         return str(value)
     if math.isnan(value):
         return ""
-    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
-
-
-def mean_kld(plan):
-    return plan["kld"]["mean"]["value"]
+    if abs(value) >= 1:
+        return f"{value:.2f}"
+    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
 
 
 def interval(plan):
     """The mean KLD with its 95 % interval, which short runs have not."""
     mean = plan["kld"]["mean"]
     return f"{mean['value']:.4f}" + (f" ({mean['ci_low']:.4f} .. {mean['ci_high']:.4f})" if mean["ci_low"] is not None else "")
+
+
+def signed_interval(score, digits, unit=1):
+    """The paired difference of a comparison of `kvtuner eval` with its 95 % interval."""
+    d, low, high = (f"{unit * score[key]:+.{digits}f}" for key in ("difference", "ci_low", "ci_high"))
+    return f"{d} ({low} .. {high})"
 
 
 def verdict(holds):

@@ -4,6 +4,7 @@ import os
 import sys
 
 from common import DATA, ROOT, Table, interval, mean_kld, shown
+import plots
 import compare_with_stock  # from scripts/: the programs of llama.cpp are run in one place
 
 UNIFORM = ["rotated:KV8", "rotated:KV6", "rotated:KV5", "rotated:K5V4", "rotated:KV4", "rotated:KV3", "kivi:KV8", "kivi:KV4", "kivi:K4V2",
@@ -11,6 +12,7 @@ UNIFORM = ["rotated:KV8", "rotated:KV6", "rotated:KV5", "rotated:K5V4", "rotated
 STOCK = {"q8_0": 8.5, "q5_1": 6.0, "q5_0": 5.5, "q4_1": 5.0, "q4_0": 4.5, "iq4_nl": 4.5}
 CHECK = DATA / "wikitext2" / "wiki.test.head.raw"
 NEARLY_LOSSLESS = 3  # times the noise floor
+LONG = 8192  # one chunk has thousands of tokens to score then
 
 
 def methods(bench):
@@ -83,10 +85,20 @@ def domains(bench, tuned):
 def contexts(bench, tuned):
     """Token by token, as generation does, at longer contexts."""
     plans, out = [tuned, "rotated:KV4", "kivi:KV4"], []
-    for n_ctx in (128,) if bench.quick else (512, 4096):
-        rows, floor = bench.kld(f"decode-{n_ctx}", plans, "--decode", chunks=max(2, 2048 // n_ctx), n_ctx=n_ctx)
+    for n_ctx in (128,) if bench.quick else bench.contexts:
+        rows, floor = bench.kld(f"decode-{n_ctx}", plans, "--decode", chunks=max(2, 2048 // n_ctx) if n_ctx < LONG else 1, n_ctx=n_ctx)
         out.append({"context": n_ctx, "noise floor": floor} | {name: mean_kld(row) for name, row in zip(["tuned, <= 4.5 bits", *plans[1:]], rows)})
     return Table("contexts", "Decode mode, by context length", out, ["The second half of every chunk is fed token by token."])
+
+
+def draw(bench, rows, floor):
+    """KLD against effective bits: one line for each search, mode and engine."""
+    series = {}
+    for row in rows:
+        cache = row["cache"]
+        family = cache.rsplit("-", 1)[0] if cache.startswith("tuned: ") else cache.split(":")[0] if ":" in cache else cache.split()[0]
+        series.setdefault(family, []).append((row["effective bits"], row["value"]))
+    return plots.draw(bench.out / "frontier.png", series, bench.model.stem, "effective bits", "KLD from f16, nats", floor)
 
 
 def tables(bench):
@@ -101,10 +113,12 @@ def tables(bench):
     if near:
         best = min(near, key=lambda row: row["effective bits"])
         notes.append(f"Smallest cache within {NEARLY_LOSSLESS} times the noise floor: {best['cache']}, {shown(best['effective bits'])} effective bits.")
+    picture = draw(bench, rows, floor)
     for row in rows:
         del row["value"]
+    (bench.out / "methods.svg").write_text(found["svg"])
     four = tuned["default-4.5"]
-    return [Table("frontier", "KLD from f16 by size, WikiText-2 test", rows, notes),
+    return [Table("frontier", "KLD from f16 by size, WikiText-2 test", rows, notes, picture),
             Table("budgets", "Searches at equal budgets", found["budgets"], ["ratio: KLD by that of the smallest uniform plan of no fewer bits."]),
-            Table("hypervolume", "Hypervolume of the fronts", found["hypervolume"], ["Over effective bits and log10 KLD; larger is better."]),
+            Table("hypervolume", "Hypervolume of the fronts", found["hypervolume"], ["Over effective bits and log10 KLD; larger is better."], "methods.svg"),
             domains(bench, four), contexts(bench, four)]

@@ -1,30 +1,53 @@
 #!/usr/bin/env python3
-"""Measures the claims of the KVTuner paper and of this project on one model and writes tables (Markdown, CSV) and raw records.
+"""Measures the claims of the KVTuner paper and of this project on models and writes tables (Markdown, CSV) and raw records.
 
 sections
   observations  what the paper observed: pairs, layers, heads
   frontier      quality against size: searches, uniform plans, cache types of llama.cpp; kinds of text, lengths of context
+  lossless      answers and likelihood of reference answers under plans beside f16
   ablations     what each choice of the formats and of the search is worth
   throughput    a plan of 3.25 bits against KIVI at 8 bits and f16
   memory        bytes per token, peak RSS, the longest context in 8 GiB
+  second        KLD by an implementation in numpy that shares no code; needs numpy and gguf (pip)
   scale         larger models, computed from constants measured here
-What was measured before stays (raw/ in the output folder, plans and models in --work): a second run goes on where the first stopped; remove a
+Every model has a folder of its own in --out. What was measured before stays (raw/ there, plans and models in --work): a second run goes on where the first stopped; remove a
 file to measure it again.
 Speed beside the peers is the work of bench/vs_peers.
 """
 import argparse
+import importlib.util
 import pathlib
 import sys
 
 import ablations
 import frontier
+import lossless
 import memory
 import observations
 import scale
+import second
 import speed
-from common import ROOT, Bench, fail, machine
+from common import ROOT, Bench, Table, fail, machine
 
-SECTIONS = {"observations": observations, "frontier": frontier, "ablations": ablations, "throughput": speed, "memory": memory, "scale": scale}
+SECTIONS = {"observations": observations, "frontier": frontier, "lossless": lossless, "ablations": ablations, "throughput": speed, "memory": memory, "second": second, "scale": scale}
+
+
+def measure(model, options, asked):
+    """All sections on one model; README.md of its folder has the verdicts of all pages."""
+    bench = Bench(model, options)
+    head = f"{model.stem}; {machine.described(bench.program)}.\nMade by `{asked}`.\n\n"
+    verdicts = []
+    for name in options.sections:
+        tables = SECTIONS[name].tables(bench)
+        (bench.out / f"{name}.md").write_text(f"# Claims: {name}\n\n{head}" + "\n".join(table.markdown() for table in tables))
+        for table in tables:
+            table.write(bench.out)
+            print(table.markdown(), flush=True)
+            verdicts += [{"page": f"[{name}]({name}.md)", "claim": table.claim(row), "verdict": row["verdict"]} for row in table.rows if "verdict" in row]
+    if verdicts:
+        summary = Table("verdicts", "What holds", verdicts)
+        (bench.out / "README.md").write_text(f"# Claims on {model.stem}\n\n{head}{summary.markdown()}")
+    print(f"reproduce: wrote {bench.out}", file=sys.stderr)
 
 
 def main():
@@ -32,28 +55,24 @@ def main():
     p.add_argument("--llama", type=pathlib.Path, help=argparse.SUPPRESS)
     p.add_argument("--build", type=pathlib.Path, help=argparse.SUPPRESS)
     p.add_argument("--cache", type=pathlib.Path, help=argparse.SUPPRESS)
-    p.add_argument("--model", type=pathlib.Path, help="GGUF model; default: SmolLM2-135M-Instruct, with --quick a tiny one")
+    p.add_argument("--model", type=pathlib.Path, action="append", help="GGUF model, may be repeated; default: SmolLM2-135M-Instruct, with --quick a tiny one")
+    p.add_argument("--items", type=int, default=0, help="of the section lossless; 0: 400 of GSM8K, all of HumanEval")
+    p.add_argument("--allow-code-execution", action="store_true", help="HumanEval in the section lossless: runs what the model wrote, in a sandbox")
+    p.add_argument("--contexts", type=int, nargs="+", default=[512, 4096], help="lengths that are scored token by token")
     p.add_argument("--ik", type=pathlib.Path, help="folder of ik_llama.cpp with build/bin/llama-perplexity")
     p.add_argument("--quick", action="store_true", help="the tiny model and short texts: shows that everything runs, its figures mean little")
-    p.add_argument("--sections", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
+    p.add_argument("--sections", nargs="+", choices=list(SECTIONS), help="default: all that can be run here")
     p.add_argument("--out", type=pathlib.Path, default=ROOT / "docs" / "results" / "claims", help="folder to write to")
-    p.add_argument("--work", type=pathlib.Path, help="folder for models, plans and texts; default: a folder for each model in the cache folder")
+    p.add_argument("--work", type=pathlib.Path, help="folder for models, plans and texts, one below it for each model; default: in the cache folder")
     p.add_argument("-t", "--threads", type=int, default=0, help="threads; 0: one per physical core")
     options = p.parse_args()
-    if not options.model.is_file():
-        fail(f"there is no model {options.model}")
-    options.work = options.work or options.cache / options.model.stem
-    options.out.mkdir(parents=True, exist_ok=True)
-    bench = Bench(options)
-    asked = " ".join(["bench/reproduce", *(["--quick"] if options.quick else []), *(["--sections", *options.sections] if options.sections != list(SECTIONS) else [])])
-    for name in options.sections:
-        tables = SECTIONS[name].tables(bench)
-        head = f"# Claims: {name}\n\n{options.model.stem}; {machine.described(bench.program)}.\nMade by `{asked}`.\n\n"
-        (options.out / f"{name}.md").write_text(head + "\n".join(table.markdown() for table in tables))
-        for table in tables:
-            table.write(options.out)
-            print(table.markdown(), flush=True)
-    print(f"reproduce: wrote {options.out}", file=sys.stderr)
+    asked = " ".join(["bench/reproduce", *(["--quick"] if options.quick else []), *(["--sections", *options.sections] if options.sections else [])])
+    options.sections = options.sections or [name for name in SECTIONS if name != "second" or importlib.util.find_spec("gguf")]
+    for model in options.model:
+        if not model.is_file():
+            fail(f"there is no model {model}")
+    for model in options.model:
+        measure(model, options, asked)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,35 @@ FOUR_BITS = 1  # index of 4 in the bits 8, 4, 2
 LEAST_CORRELATION = 0.8
 
 
+def mean_errors(bench, mode, which):
+    """Mean over layers, by pair (e_o) or by bits 8, 4, 2 (e_k, e_v, e_a)."""
+    layers = json.loads(profile(bench, "maths", mode).read_text())["layers"]
+    return [statistics.mean(each) for each in zip(*(layer[which] for layer in layers))]
+
+
+def errors(bench):
+    """As the paper's Table 9."""
+    rows = []
+    for i, pair in enumerate(("KV8", "KV4", "KV2")):
+        for mode in ("kivi", "per-token"):
+            rows.append({"bits": pair, "mode": mode} | {which: mean_errors(bench, mode, which)[i] for which in ("e_k", "e_v", "e_a")}
+                        | {"e_o": mean_errors(bench, mode, "e_o")[PAIRS.index(pair)]})
+    return Table("errors", "Errors of keys, values, attention weights and outputs, means over layers", rows,
+                 ["Relative, e_a absolute, as in Table 9 of the paper; e_o of all nine pairs is in the table above (Table 3)."])
+
+
 def nine_pairs(bench):
     rows, claims = [], []
     for mode in ("kivi", "per-token"):
         plans, floor = bench.kld(f"pairs-{mode}", [f"{mode}:{pair}" for pair in PAIRS])
         found = dict(zip(PAIRS, plans))
-        rows += [{"mode": mode, "pair": pair, "effective bits": p["effective_bits"], "KLD (95 %)": interval(p), "same top 1": p["kld"]["same_top_1"]["value"]}
-                 for pair, p in found.items()]
+        e_o = mean_errors(bench, mode, "e_o")
+        rows += [{"mode": mode, "pair": pair, "effective bits": p["effective_bits"], "KLD (95 %)": interval(p), "same top 1": p["kld"]["same_top_1"]["value"],
+                  "perplexity": p["kld"]["ppl"]["value"], "mean e_o": e_o[i]} for i, (pair, p) in enumerate(found.items())]
         for more_k, more_v in MIRRORED:
             k, v = mean_kld(found[more_k]), mean_kld(found[more_v])
             claims.append({"observation": f"{mode}: {more_k} loses less than {more_v}", "figure": f"{k:.4f} against {v:.4f}", "verdict": verdict(k < v)})
-    return Table("pairs", "The nine pairs, KLD from f16", rows, [f"Noise floor {floor:.4f}."]), claims
+    return Table("pairs", "The nine pairs, KLD from f16", rows, [f"Noise floor {floor:.4f}. Perplexity as in Table 2 of the paper, on 12 chunks of 512 tokens."]), claims
 
 
 def prompts(bench):
@@ -36,15 +54,17 @@ def prompts(bench):
     return {"maths": None, "code": bench.text("code.jsonl", code), "prose": bench.text("prose.jsonl", prose)}
 
 
+def profile(bench, kind, mode="kivi"):
+    """The file of `kvtuner profile` on prompts of that kind."""
+    target, path = bench.work / (f"profile-{kind}.json" if mode == "kivi" else f"profile-{kind}-{mode}.json"), prompts(bench)[kind]
+    if not target.exists():
+        bench.kvtuner("profile", "-m", bench.model, "--mode", mode, "--prompts", 2 if bench.quick else 8, "--generate", 8 if bench.quick else 64,
+                      "-o", target, *(["--prompts-file", path] if path else []))
+    return target
+
+
 def profiles(bench):
-    out = {}
-    for kind, path in prompts(bench).items():
-        target = bench.work / f"profile-{kind}.json"
-        if not target.exists():
-            bench.kvtuner("profile", "-m", bench.model, "--mode", "kivi", "--prompts", 2 if bench.quick else 8, "--generate", 8 if bench.quick else 64,
-                          "-o", target, *(["--prompts-file", path] if path else []))
-        out[kind] = json.loads(target.read_text())["layers"]
-    return out
+    return {kind: json.loads(profile(bench, kind).read_text())["layers"] for kind in prompts(bench)}
 
 
 def stability(layers):
@@ -78,4 +98,4 @@ def tables(bench):
     pairs, claims = nine_pairs(bench)
     layers = profiles(bench)
     claims += stability(layers) + heads(layers)
-    return [Table("observations", "Observations of the paper", claims, ["e_o, e_a: errors of outputs and weights of attention, `kvtuner profile --mode kivi`."]), pairs]
+    return [Table("observations", "Observations of the paper", claims, ["e_o, e_a: errors of outputs and weights of attention, `kvtuner profile --mode kivi`."]), pairs, errors(bench)]

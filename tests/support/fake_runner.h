@@ -42,6 +42,8 @@ public:
     int                      poison_position = -1;  // logits there are NaN
     int                      longest_call    = 0;   // most tokens in one decode call
     bool                     refuse_plans    = false;
+    bool                     refuse_rewind   = false;
+    int64_t                  tokens_decoded  = 0;                // by sessions of one sequence
     std::string              form            = "fake template";  // empty: none
     std::vector<std::string> calls;                              // of slots: "feed 0 12", "copy 4 0", "step 0 1"
 
@@ -134,11 +136,17 @@ private:
             history_.clear();
             start_ = position;
         }
-        int      position() const override { return start_ + static_cast<int>(history_.size()); }
+        int  position() const override { return start_ + static_cast<int>(history_.size()); }
+        bool rewind(int position) override {
+            if (runner_.refuse_rewind || position < start_ || position > this->position()) return false;
+            history_.resize(static_cast<size_t>(position - start_));
+            return true;
+        }
         uint64_t kv_bytes() const override { return 1000; }
         Status   decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) override {
             runner_.longest_call = std::max(runner_.longest_call, static_cast<int>(tokens.size()));
-            const double wave    = options_.plan ? runner_.wave(*options_.plan) : 0.0;
+            runner_.tokens_decoded += static_cast<int64_t>(tokens.size());
+            const double wave = options_.plan ? runner_.wave(*options_.plan) : 0.0;
             for (const Token t : tokens) {
                   if (static_cast<int>(history_.size()) >= options_.n_ctx) return Error{"context full"};
                 history_.push_back(t);

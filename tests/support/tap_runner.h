@@ -58,6 +58,7 @@ private:
             : runner_(runner), inner_(std::move(inner)), tap_(std::move(tap)) {}
         void     clear(int position) override { inner_->clear(position); }
         int      position() const override { return inner_->position(); }
+        bool     rewind(int position) override { return inner_->rewind(position); }
         uint64_t kv_bytes() const override { return inner_->kv_bytes(); }
         Status   decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) override {
             if (tap_ && !runner_.silent) {

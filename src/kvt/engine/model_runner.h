@@ -58,6 +58,9 @@ public:
     // Empties the cache; the next token stands at `position`, as if so many had gone before (RoPE sees it, memory does not).
     virtual void clear(int position = 0) = 0;
     virtual int  position() const        = 0;
+    // Forgets all tokens from `position` on. False, and nothing is changed: the model's memory cannot be cut there (recurrent
+    // state, a sliding window that has passed it), or nothing stands there.
+    virtual bool rewind(int position) = 0;
     // Appends tokens at the current position in calls of n_batch. `on_logits` is called in order for each position >=
     // first_logits (positions count from where clear put them). Errors: context full, allocation, a plan the plugin refused (its
     // words).

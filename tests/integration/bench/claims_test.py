@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(os.environ["KVT_ROOT"])
-SECTIONS = ("observations", "frontier", "ablations", "throughput", "memory", "scale")
+SECTIONS = ("observations", "frontier", "lossless", "ablations", "throughput", "memory", "scale")
 
 
 class Claims(unittest.TestCase):
@@ -23,10 +23,11 @@ class Claims(unittest.TestCase):
             folder = pathlib.Path(name)
             done = self.run_all(folder)
             self.assertEqual(done.returncode, 0, done.stderr[-2000:])
-            for section in SECTIONS:
-                self.assertIn("Made by `bench/reproduce --quick`", (folder / "out" / f"{section}.md").read_text())
-            record = json.loads((folder / "out/raw/frontier.json").read_text())
-            with open(folder / "out/frontier.csv") as file:
+            out = folder / "out" / pathlib.Path(os.environ["KVT_TEST_MODEL"]).stem.lower()
+            for page in (*SECTIONS, "README"):
+                self.assertIn("Made by `bench/reproduce --quick`", (out / f"{page}.md").read_text())
+            record = json.loads((out / "raw/frontier.json").read_text())
+            with open(out / "frontier.csv") as file:
                 rows = list(csv.DictReader(file))
             shown = {row["KLD (95 %)"] for row in rows}
             for plan in record["plans"]:

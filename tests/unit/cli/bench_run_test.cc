@@ -52,6 +52,20 @@ TEST(RunBench, RowsByDepthThenSubjectInterleaved) {
     EXPECT_LE(runner.longest_call, 512);
 }
 
+TEST(RunBench, FillsTheCacheOnceWhereTheModelCanRewind) {
+    const std::vector<BenchSubject> subjects{{"f16", std::nullopt}, {"plan", testing::example_plan()}};
+    constexpr int64_t kTimed = kBenchGenerateTokens + kBenchPrefillTokens, kRuns = 2 * 2 * 3;  // subjects, depths, repetitions
+    const auto        decoded = [&](bool rewinds) {
+        testing::FakeRunner runner;
+        runner.refuse_rewind = !rewinds;
+        const auto rows      = run_bench(runner, subjects, {{0, 600}, 1, 2}, no_progress(), ticking());
+        EXPECT_TRUE(rows.ok() && rows->size() == 4);
+        return runner.tokens_decoded;
+    };
+    EXPECT_EQ(decoded(false), kRuns * kTimed + 2 * 3 * 600);
+    EXPECT_EQ(decoded(true), kRuns * kTimed + 2 * (600 - 512));  // 512 stand there from depth 0
+}
+
 TEST(RunBench, NamesTheSubjectThatCannotRun) {
     testing::FakeRunner runner;
     runner.refuse_plans = true;

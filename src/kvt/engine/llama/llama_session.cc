@@ -42,6 +42,13 @@ public:
 
     int position() const override { return position_; }
 
+    bool rewind(int position) override {
+        if (position < start_ || position > position_) return false;
+        if (!llama_memory_seq_rm(llama_get_memory(context_.get()), 0, position, -1)) return false;
+        position_ = position;
+        return true;
+    }
+
     Status decode(std::span<const Token> tokens, int first_logits, const LogitsFn & on_logits) override {
         if (tokens.size() > static_cast<size_t>(options_.n_ctx - (position_ - start_))) {
             return Error{fmt::format("context full: {} tokens after position {} do not fit in {} cells", tokens.size(), position_,
