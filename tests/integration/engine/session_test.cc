@@ -53,7 +53,9 @@ TEST(ReferenceSession, PredictsTheTrainedStory) {
 TEST(ReferenceSession, RewindForgetsWhatCameBehind) {
     const auto session = tiny_model().open({});
     const auto tokens  = corpus_tokens(100);
-    const Rows first   = decode_all(**session, tokens, 50);
+    const auto second  = std::span(tokens).subspan(50);
+    decode_all(**session, std::span(tokens).first(50), 1000);
+    const Rows first = decode_all(**session, second, 50);
     EXPECT_FALSE((*session)->rewind(101));
     EXPECT_FALSE((*session)->rewind(-1));
     EXPECT_EQ((*session)->position(), 100);
@@ -61,12 +63,7 @@ TEST(ReferenceSession, RewindForgetsWhatCameBehind) {
     EXPECT_EQ((*session)->position(), 50);
     decode_all(**session, std::span(tokens).first(30), 1000);  // others in the same cells
     ASSERT_TRUE((*session)->rewind(50));
-    const Rows again = decode_all(**session, std::span(tokens).subspan(50), 50);
-    ASSERT_EQ(again.size(), first.size());
-    for (size_t i = 0; i < first.size(); ++i) {
-        for (size_t t = 0; t < first[i].size(); ++t)
-            ASSERT_NEAR(again[i][t], first[i][t], 1e-2) << i << ' ' << t;  // batches of other shapes
-    }
+    EXPECT_EQ(decode_all(**session, second, 50), first);
 }
 
 TEST(ReferenceSession, LogitsComeOnlyFromTheFirstWantedPosition) {
