@@ -12,14 +12,17 @@ import json
 import os
 import pathlib
 import shutil
+import statistics
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "bench"), str(ROOT / "tests" / "integration" / "plugin")]
 import batched_bench  # noqa: E402
 import machine  # noqa: E402
 import md_tables  # noqa: E402
+import ties  # noqa: E402
 
 TASKS = ["gsm8k", "humaneval", "niah_single_1"]
 SIDE_BY_SIDE = 4
@@ -62,25 +65,56 @@ def in_process(options, task):
     return run(SIDE_BY_SIDE), run(1) if task in options.alone else None
 
 
-def by_server(options):
+def prompts_of(options, task):
+    """SHA-256 -> prompt."""
+    listener = ties.Listener()
+    with tempfile.TemporaryDirectory() as folder:
+        kvtuner(options, "eval", task, "-m", options.model, *tasks(options)[task], "--server", listener.url, "--out", folder, "--json")
+    listener.shutdown()
+    return listener.prompts
+
+
+def recorded_port(folder):
+    """The port of the server that records in the folder are of: they go on with the same address only. 0: any."""
+    for record in folder.glob("*.jsonl"):
+        with open(record) as file:
+            return json.loads(file.readline())["server"]["url"].rsplit(":", 1)[1]
+    return 0
+
+
+def by_server(options, ours):
+    """task -> its run by a stock llama-server, and the gaps (ties.gaps) where its answers part from those of `ours`, and where ours part alone."""
     os.environ.update(KVT_TEST_LLAMA_BIN=str(options.llama / "build" / "bin"), KVT_TEST_PLUGIN="", KVT_TEST_MODEL=str(options.model),
                       KVT_TEST_PROGRAM=str(options.build / "bin" / "kvtuner"))
     import stock  # reads the environment
     cells = SIDE_BY_SIDE * (options.length + 1024)
-    arguments = ["-np", SIDE_BY_SIDE, "-c", cells, "-fa", "on", "-b", 512, "-ub", 512]
+    arguments = ["-np", SIDE_BY_SIDE, "-c", cells, "-fa", "on", "-b", 512, "-ub", 512, "--port", recorded_port(options.work / options.model.stem / "server")]
     with stock.Server(None, *map(str, arguments)) as server:
-        return {task: answered(options, task, "server", [*arguments, "--parallel", SIDE_BY_SIDE, "--server", f"http://127.0.0.1:{server.port}"])
-                for task, arguments in tasks(options).items()}
+        found = {}
+        for task, arguments in tasks(options).items():
+            run = answered(options, task, "server", [*arguments, "--parallel", SIDE_BY_SIDE, "--server", f"http://127.0.0.1:{server.port}"])
+            prompts, (beside, alone) = prompts_of(options, task), ours[task]
+            gaps = [ties.gaps(server, prompts, beside["record"], other["record"]) if other else ([], 0) for other in (run, alone)]
+            found[task] = run, gaps
+        return found
+
+
+def gap_text(gaps):
+    found, unknown = gaps
+    known = f"{statistics.median(found):.3f}, {found[int(0.9 * (len(found) - 1))]:.3f}, {found[-1]:.3f}" if found else ""
+    return known + (f" ({unknown} unknown)" if unknown else "")
 
 
 def answers_table(options):
-    ours, theirs = {task: in_process(options, task) for task in tasks(options)}, by_server(options)
+    ours = {task: in_process(options, task) for task in tasks(options)}
+    theirs = by_server(options, ours)
+    score = lambda run: next(f"{name} {100 * s['mean']:.1f}" for name, s in run["summary"]["scores"].items())
     rows = []
     for task, (beside, alone) in ours.items():
-        served = theirs[task]
-        score = lambda run: next(f"{name} {100 * s['mean']:.1f}" for name, s in run["summary"]["scores"].items())
+        served, (gaps, gaps_alone) = theirs[task]
         rows.append({"task": task, "items": str(served["summary"]["n_items"]), "in process": score(beside), "llama-server": score(served),
-                     "same answer as the server": same_texts(options, beside, served), "same answer one at a time": same_texts(options, beside, alone) if alone else ""})
+                     "same answer as the server": same_texts(options, beside, served), "gap": gap_text(gaps),
+                     "same answer one at a time": same_texts(options, beside, alone) if alone else "", "its gap": gap_text(gaps_alone)})
     return rows
 
 
@@ -132,7 +166,8 @@ def main():
     parts = [f"# Benchmarks under f16: {options.model.stem}\n\n{machine.described(options.build / 'bin' / 'kvtuner')}.\nMade by `bench/evaluation.py` "
              f"(its --help says how), {options.threads} threads.\n"]
     if "answers" in options.sections:
-        parts.append(md_tables.section("Answers", answers_table(options), "Greedy. The last column differs from the first run in the shape of its batches alone: ties of rounding."))
+        parts.append(md_tables.section("Answers", answers_table(options), "Greedy. gap: nats between the two tokens with which differing answers go on "
+                                        "behind what they share, by the server: median, 90 %, largest (texts are tokenized again: where other tokens spelled the same text, the gap is of another place). One at a time differs from the first run in the shape of its batches alone."))
     if "speed" in options.sections:
         parts.append(md_tables.section("Time of GSM8K, 4 worked examples", speed_table(options), f"{SPEED_ITEMS} items, {SIDE_BY_SIDE} side by side; the worked examples are read once."))
     print("\n".join(parts))

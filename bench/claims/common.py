@@ -21,7 +21,8 @@ def fail(message):
 
 
 class Bench:
-    """One model and the programs. Results are kept in `raw`, and what is there is not run again; models, plans and texts lie in `work`."""
+    """One model and the programs. Results are kept in `raw` with the machine and version they are of, and are not measured again there; models, plans and
+    texts lie in `work`."""
 
     def __init__(self, model, options):
         self.quick, self.model, self.llama, self.threads, self.ik = options.quick, model, options.llama, options.threads, options.ik
@@ -34,6 +35,8 @@ class Bench:
         self.random_model = options.build / "bin" / "random_model"
         for folder in (self.raw, self.work):
             folder.mkdir(parents=True, exist_ok=True)
+        self.here, self.elsewhere = machine.described(self.program), options.elsewhere
+        self.measured_on = []  # whose results the section at hand has used
         # Plans made here stay out of the user's library.
         self.environment = {k: v for k, v in os.environ.items() if k not in ("GGML_BACKEND_PATH", "KVT_PLAN")} | {"XDG_DATA_HOME": str(self.work / "library")}
 
@@ -47,14 +50,20 @@ class Bench:
         return self.run([self.program, *arguments])
 
     def keep(self, name, measure, makes=None):
-        """The value of `measure()`, from raw/NAME.json where it was measured before and the file `makes` is still there."""
+        """The value of `measure()`, from raw/NAME.json where this machine and version measured it before (any, with --elsewhere) and the file `makes` is still
+        there."""
         path = self.raw / f"{name}.json"
-        if not path.exists() or (makes is not None and not makes.exists()):
+        record = json.loads(path.read_text()) if path.exists() else None
+        if record is None or (record["by"] != self.here and not self.elsewhere) or (makes is not None and not makes.exists()):
             print(f"reproduce: {name}", file=sys.stderr, flush=True)
+            text = json.dumps({"by": self.here, "value": measure()}).replace(f"{self.work}/", "")  # names of files in work without this machine's paths
             part = path.with_suffix(".part")
-            part.write_text(json.dumps(measure(), indent=1) + "\n")
+            part.write_text(text + "\n")
             part.rename(path)
-        return json.loads(path.read_text())
+            record = json.loads(text)
+        if record["by"] not in self.measured_on:
+            self.measured_on.append(record["by"])
+        return record["value"]
 
     def text(self, name, make):
         """A file in work with the text of `make()`."""

@@ -19,7 +19,7 @@ def methods(bench):
     """Fronts of the default search and of the paper's on the same tokens."""
     folder = bench.work / "methods"
     small = ["-c", 128, "--chunks", 2, "--check-chunks", 2, "--trials", 16, "--population", 8, "--prompts", 1, "--calibration-tokens", 2048,
-             "--positions", 1024] if bench.quick else ["--trials", 60, "--population", 12, "--prompts", 8, "--check-chunks", 8]
+             "--positions", 1024] if bench.quick else ["-c", 256, "--chunks", 2, "--trials", 60, "--population", 12, "--prompts", 8, "--check-chunks", 8]
     arguments = [sys.executable, ROOT / "bench" / "compare_methods.py", "-m", bench.model, "-o", folder, "--program", bench.program, "-t", bench.threads]
     def measure():
         bench.run(arguments + small)

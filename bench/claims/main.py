@@ -10,11 +10,12 @@ sections
   memory        bytes per token, peak RSS, the longest context in 8 GiB
   second        KLD by an implementation in numpy that shares no code; needs numpy and gguf (pip)
   scale         larger models, computed from constants measured here
-Every model has a folder of its own in --out. What was measured before stays (raw/ there, plans and models in --work): a second run goes on where the first stopped; remove a
-file to measure it again.
+Every model has a folder of its own in --out. What this machine and version measured before stays (raw/ there, plans and models in --work): a second run goes on where the first
+stopped; remove a file to measure it again.
 Speed beside the peers is the work of bench/vs_peers.
 """
 import argparse
+import csv
 import importlib.util
 import pathlib
 import sys
@@ -27,27 +28,52 @@ import observations
 import scale
 import second
 import speed
-from common import ROOT, Bench, Table, fail, machine
+from common import ROOT, Bench, Table, fail
 
 SECTIONS = {"observations": observations, "frontier": frontier, "lossless": lossless, "ablations": ablations, "throughput": speed, "memory": memory, "second": second, "scale": scale}
 
 
+def summarize(bench, verdicts):
+    """README.md with the verdicts of all pages: of those not written today as verdicts.csv has them. `verdicts`: rows by section."""
+    known = bench.out / "verdicts.csv"
+    if known.exists():
+        with open(known) as file:
+            before = list(csv.DictReader(file))
+        verdicts = {name: [row for row in before if row["section"] == name] for name in SECTIONS} | verdicts
+    rows = [row for name in SECTIONS for row in verdicts.get(name, [])]
+    if not rows:
+        return
+    table = Table("verdicts", "What holds", rows)
+    table.write(bench.out)
+    pages = [{**row, "section": f"[{row['section']}]({row['section']}.md)"} for row in rows]
+    (bench.out / "README.md").write_text(f"# Claims on {bench.model.stem}\n\nThe pages say by which command and on which machine.\n\n{Table('', table.title, pages).markdown()}")
+
+
 def measure(model, options, asked):
-    """All sections on one model; README.md of its folder has the verdicts of all pages."""
+    """All sections on one model."""
     bench = Bench(model, options)
-    head = f"{model.stem}; {machine.described(bench.program)}.\nMade by `{asked}`.\n\n"
-    verdicts = []
+    verdicts = {}
     for name in options.sections:
+        bench.measured_on = []
         tables = SECTIONS[name].tables(bench)
-        (bench.out / f"{name}.md").write_text(f"# Claims: {name}\n\n{head}" + "\n".join(table.markdown() for table in tables))
+        head = f"# Claims: {name}\n\n{model.stem}; {' and '.join(bench.measured_on)}.\nMade by `{asked}`.\n\n"
+        (bench.out / f"{name}.md").write_text(head + "\n".join(table.markdown() for table in tables))
         for table in tables:
             table.write(bench.out)
             print(table.markdown(), flush=True)
-            verdicts += [{"page": f"[{name}]({name}.md)", "claim": table.claim(row), "verdict": row["verdict"]} for row in table.rows if "verdict" in row]
-    if verdicts:
-        summary = Table("verdicts", "What holds", verdicts)
-        (bench.out / "README.md").write_text(f"# Claims on {model.stem}\n\n{head}{summary.markdown()}")
+        verdicts[name] = [{"section": name, "claim": table.claim(row), "verdict": row["verdict"]} for table in tables for row in table.rows if "verdict" in row]
+    summarize(bench, verdicts)
     print(f"reproduce: wrote {bench.out}", file=sys.stderr)
+
+
+def command_line(options, parser):
+    """What was asked for beside the defaults, without paths: those of this machine say nothing elsewhere."""
+    words = ["bench/reproduce"]
+    for name in ("quick", "allow_code_execution", "items", "contexts", "sections", "threads"):
+        value = getattr(options, name)
+        if value != parser.get_default(name):
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else map(str, value) if isinstance(value, list) else [str(value)])]
+    return " ".join(words)
 
 
 def main():
@@ -61,12 +87,13 @@ def main():
     p.add_argument("--contexts", type=int, nargs="+", default=[512, 4096], help="lengths that are scored token by token")
     p.add_argument("--ik", type=pathlib.Path, help="folder of ik_llama.cpp with build/bin/llama-perplexity")
     p.add_argument("--quick", action="store_true", help="the tiny model and short texts: shows that everything runs, its figures mean little")
+    p.add_argument("--elsewhere", action="store_true", help="take results of other machines and versions too, where raw/ has them; the pages name all")
     p.add_argument("--sections", nargs="+", choices=list(SECTIONS), help="default: all that can be run here")
     p.add_argument("--out", type=pathlib.Path, default=ROOT / "docs" / "results" / "claims", help="folder to write to")
     p.add_argument("--work", type=pathlib.Path, help="folder for models, plans and texts, one below it for each model; default: in the cache folder")
     p.add_argument("-t", "--threads", type=int, default=0, help="threads; 0: one per physical core")
     options = p.parse_args()
-    asked = " ".join(["bench/reproduce", *(["--quick"] if options.quick else []), *(["--sections", *options.sections] if options.sections else [])])
+    asked = command_line(options, p)
     options.sections = options.sections or [name for name in SECTIONS if name != "second" or importlib.util.find_spec("gguf")]
     for model in options.model:
         if not model.is_file():

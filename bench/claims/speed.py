@@ -60,7 +60,7 @@ def batches(bench, model):
 def tables(bench):
     model = big_model(bench)
     depths = "0,256" if bench.quick else "0,4096,16384,32768"
-    names = {str(mixed_plan(bench, model)): MIXED}
+    names = {mixed_plan(bench, model).name: MIXED}
     found = bench.keep("speed", lambda: json.loads(bench.kvtuner("bench", "-m", model, "--plan", mixed_plan(bench, model), "--plan", "kivi:KV8", "--plan", "kivi:KV4",
                                                                 "--depth", depths, "--reps", 1 if bench.quick else 3, "-t", bench.threads, "--json")))
     rows = [{"cache": names.get(r["plan"], r["plan"]), "depth": r["depth"], "generation t/s": r["generation"]["median"], "of f16": r["generation"]["ratio_to_f16"],
