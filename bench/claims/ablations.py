@@ -67,11 +67,11 @@ def objectives(bench):
         out = bench.work / f"objective-{i}"
         plans[name] = out / "plan.json"
         if bench.quick:
-            options = [*options, *(["--task-items", 8, "--task-shots", 1] if options else ["--chunks", 1])]
+            options = [*options, *(["--task-items", 3, "--task-shots", 0] if options else ["--chunks", 1])]
         if not plans[name].exists():
             bench.kvtuner("tune", "-m", bench.model, "-o", out, "--bits", BUDGET, "-t", bench.threads, *few, *options)
     found, floor = bench.kld("ablation-objective-kld", plans.values(), "--text", CHECK)
-    command = ["eval", "gsm8k", "-m", bench.model, "--likelihood", "--limit", items, "--out", bench.work / "ablation-objective", "--json"]
+    command = ["eval", "gsm8k", "-m", bench.model, "--likelihood", "--limit", items, *bench.few_shots(), "--out", bench.work / "ablation-objective", "--json"]
     for plan in plans.values():
         command += ["--plan", plan]
     compared = bench.keep("ablation-objective-likelihood", lambda: json.loads(bench.kvtuner(*command))["comparisons"])

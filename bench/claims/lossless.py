@@ -11,7 +11,7 @@ WIDTH = 256  # new tokens, as the paper has them for GSM8K
 def tasks(bench):
     """task -> options of `kvtuner eval` for answers."""
     few = bench.items or (8 if bench.quick else 400)
-    found = {"gsm8k": ["--limit", few, "--max-new-tokens", 16 if bench.quick else WIDTH]}
+    found = {"gsm8k": ["--limit", few, "--max-new-tokens", 16 if bench.quick else WIDTH, *bench.few_shots()]}
     if bench.allow_code:
         found["humaneval"] = ["--limit", bench.items, "--allow-code-execution"]  # 0: all
     return found
@@ -52,7 +52,7 @@ def answer_rows(bench):
 def likelihood_rows(bench):
     few = bench.items or (8 if bench.quick else 200)
     rows = []
-    for plan, found in zip(plans(bench), compared(bench, "likelihood", "gsm8k", ["--likelihood", "--limit", few])):
+    for plan, found in zip(plans(bench), compared(bench, "likelihood", "gsm8k", ["--likelihood", "--limit", few, *bench.few_shots()])):
         (_, score), = found["scores"].items()
         rows.append({"cache": plan, "items": found["n_answers"], "f16": score["reference"]["mean"], "plan": score["candidate"]["mean"],
                      "difference (95 %)": signed_interval(score, 5)})

@@ -25,7 +25,7 @@ class Claims(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr[-2000:])
             out = folder / "out" / pathlib.Path(os.environ["KVT_TEST_MODEL"]).stem.lower()
             for page in SECTIONS:
-                self.assertIn("Made by `bench/reproduce --quick`", (out / f"{page}.md").read_text())
+                self.assertIn("Made by `bench/reproduce --quick --threads 1`", (out / f"{page}.md").read_text())
             self.assertRegex((out / "README.md").read_text(), r"\| \[observations\]\(observations.md\) \| .* \| (does not hold|holds) \|")
             record = json.loads((out / "raw/frontier.json").read_text())["value"]
             with open(out / "frontier.csv") as file:
