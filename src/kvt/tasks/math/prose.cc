@@ -31,7 +31,7 @@ std::optional<Piece> number_at(std::string_view text, size_t at) {
     return Piece{at, end, text.substr(at, end - at)};
 }
 
-// The end of the formula that opens at `at`, for the four ways to write one; an inline $ formula has no line break.
+// The formula that opens at `at`, for the four ways to write one.
 std::optional<Piece> formula_at(std::string_view text, size_t at) {
     constexpr std::pair<std::string_view, std::string_view> kMarks[] = {{"$$", "$$"}, {"\\[", "\\]"}, {"\\(", "\\)"}, {"$", "$"}};
     for (const auto & [open, close] : kMarks) {
