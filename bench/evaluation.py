@@ -160,11 +160,13 @@ def main():
     p.add_argument("--sections", nargs="+", choices=["answers", "speed"], default=["answers", "speed"])
     p.add_argument("-t", "--threads", type=int, default=os.cpu_count())
     options = p.parse_args()
+    asked = "".join(f" --{name} {' '.join(map(str, value if isinstance(value, list) else [value]))}".rstrip() for name in ("items", "length", "alone", "rounds", "sections")
+                    if (value := getattr(options, name)) != p.get_default(name))
     if not options.model.is_file():
         fail(f"there is no model {options.model}")
     options.work.mkdir(parents=True, exist_ok=True)
-    parts = [f"# Benchmarks under f16: {options.model.stem}\n\n{machine.described(options.build / 'bin' / 'kvtuner')}.\nMade by `bench/evaluation.py` "
-             f"(its --help says how), {options.threads} threads.\n"]
+    parts = [f"# Benchmarks under f16: {options.model.stem}\n\n{machine.described(options.build / 'bin' / 'kvtuner')}.\nMade by `bench/evaluation.py "
+             f"-m MODEL --llama FOLDER --work FOLDER{asked}` (--help says how), {options.threads} threads.\n"]
     if "answers" in options.sections:
         parts.append(md_tables.section("Answers", answers_table(options), "Greedy. gap: nats between the two tokens with which differing answers go on "
                                         "behind what they share, by the server: median, 90 %, largest (texts are tokenized again: where other tokens spelled the same text, the gap is of another place). One at a time differs from the first run in the shape of its batches alone."))

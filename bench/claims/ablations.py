@@ -1,10 +1,9 @@
 """What each choice is worth: one line each, KLD of a plan that differs in it alone."""
 import json
 
-from common import DATA, Table, interval, signed_interval
+from common import CHECK, Table, interval, signed_interval
 import observations
 
-CHECK = DATA / "wikitext2" / "wiki.test.head.raw"
 # choice, short form, options of `kvtuner plan make`
 VARIANTS = [
     ("mode: rotated (default)", "rotated:KV4", []),
@@ -24,12 +23,7 @@ SEARCHES = [("pruned and clustered", [], []), ("no pruning", ["--no-pruning"], [
 
 
 def formats(bench):
-    plans = []
-    for i, (_, form, options) in enumerate(VARIANTS):
-        path = bench.work / f"variant-{i}.json"
-        if not path.exists():
-            bench.kvtuner("plan", "make", form, "-m", bench.model, "-o", path, *options, *(["--calibration", bench.calibration()] if "rotated" in form else []))
-        plans.append(path)
+    plans = [bench.plan(f"variant-{i}", form, *options) for i, (_, form, options) in enumerate(VARIANTS)]
     found, floor = bench.kld("ablation-formats", plans, "--text", CHECK)
     rows = [{"choice": name, "effective bits": plan["effective_bits"], "KLD (95 %)": interval(plan)} for (name, _, _), plan in zip(VARIANTS, found)]
     return Table("ablation-formats", "Ablations of the formats, 4 bits", rows, [f"Noise floor {floor:.4f}."])
@@ -71,10 +65,7 @@ def objectives(bench):
         if not plans[name].exists():
             bench.kvtuner("tune", "-m", bench.model, "-o", out, "--bits", BUDGET, "-t", bench.threads, *few, *options)
     found, floor = bench.kld("ablation-objective-kld", plans.values(), "--text", CHECK)
-    command = ["eval", "gsm8k", "-m", bench.model, "--likelihood", "--limit", items, *bench.few_shots(), "--out", bench.work / "ablation-objective", "--json"]
-    for plan in plans.values():
-        command += ["--plan", plan]
-    compared = bench.keep("ablation-objective-likelihood", lambda: json.loads(bench.kvtuner(*command))["comparisons"])
+    compared = bench.compared("ablation-objective-likelihood", "gsm8k", plans.values(), "--likelihood", "--limit", items, *bench.few_shots())
     rows = []
     for name, plan, comparison in zip(plans, found, compared):
         (score,) = comparison["scores"].values()

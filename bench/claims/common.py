@@ -14,10 +14,15 @@ import md_tables  # noqa: E402
 from records import mean_kld  # noqa: E402, F401: the sections take it from here
 
 DATA = ROOT / "data"
+CHECK = DATA / "wikitext2" / "wiki.test.head.raw"  # text that no search has seen
 
 
 def fail(message):
     sys.exit(f"reproduce: error: {message}")
+
+
+def plan_options(plans):
+    return [word for plan in plans for word in ("--plan", plan)]
 
 
 class Bench:
@@ -83,12 +88,26 @@ class Bench:
             self.kvtuner("calibrate", "-m", self.model, "-o", path, *few)
         return path
 
+    def plan(self, name, form, *options, model=None):
+        """The file work/NAME.json with the plan of a short form, for the model at hand or another one."""
+        path = self.work / f"{name}.json"
+        if not path.exists():
+            calibration = ["--calibration", self.calibration()] if form.startswith("rotated") else []
+            self.kvtuner("plan", "make", form, "-m", model or self.model, "-o", path, *options, *calibration)
+        return path
+
+    def compared(self, name, task, plans, *arguments):
+        """Scores of the plans beside f16 on a benchmark, in their order, without the answers, which fill megabytes. Its records stay in work, so that a
+        stopped run goes on there."""
+        command = ["eval", task, "-m", self.model, "--out", self.work / name, "-t", self.threads, "--json", *arguments, *plan_options(plans)]
+        def measure():
+            return [{"scores": c["scores"], "n_answers": c["n_answers"]} for c in json.loads(self.kvtuner(*command))["comparisons"]]
+        return self.keep(name, measure)
+
     def kld(self, name, plans, *arguments, chunks=12, n_ctx=512):
         """Rows of `kvtuner eval kld` in the order of the plans, and the noise floor. A quick run takes 2 chunks of 128 tokens."""
         chunks, n_ctx = (2, 128) if self.quick else (chunks, n_ctx)
-        command = ["eval", "kld", "-m", self.model, "-c", n_ctx, "--chunks", chunks, "--json", *arguments]
-        for plan in plans:
-            command += ["--plan", plan]
+        command = ["eval", "kld", "-m", self.model, "-c", n_ctx, "--chunks", chunks, "--json", *arguments, *plan_options(plans)]
         if any(str(plan).startswith("rotated") for plan in plans):
             command += ["--calibration", self.calibration()]
         record = self.keep(name, lambda: json.loads(self.kvtuner(*command)))

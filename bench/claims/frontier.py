@@ -1,16 +1,14 @@
 """Quality against size: searches, uniform plans and the cache types of llama.cpp, on the same tokens."""
 import json
-import os
 import sys
 
-from common import DATA, ROOT, Table, interval, mean_kld, shown
+from common import CHECK, DATA, ROOT, Table, interval, mean_kld, shown
 import plots
 import compare_with_stock  # from scripts/: the programs of llama.cpp are run in one place
 
 UNIFORM = ["rotated:KV8", "rotated:KV6", "rotated:KV5", "rotated:K5V4", "rotated:KV4", "rotated:KV3", "kivi:KV8", "kivi:KV4", "kivi:K4V2",
            "per-token:KV8", "per-token:KV4"]
 STOCK = {"q8_0": 8.5, "q5_1": 6.0, "q5_0": 5.5, "q4_1": 5.0, "q4_0": 4.5, "iq4_nl": 4.5}
-CHECK = DATA / "wikitext2" / "wiki.test.head.raw"
 NEARLY_LOSSLESS = 3  # times the noise floor
 LONG = 8192  # one chunk has thousands of tokens to score then
 
@@ -33,7 +31,7 @@ def stock_types(bench):
     if bench.quick:
         return []  # llama-perplexity ends so fast on a tiny model that its logger loses the figures
     class Options:
-        model, text, threads = bench.model, CHECK, bench.threads or os.cpu_count()
+        model, text, threads = bench.model, CHECK, bench.n_threads
         chunks = 12
 
     def measure(root, types):

@@ -1,6 +1,4 @@
 """Nearly lossless: answers and reference answers of benchmarks under plans beside f16, the same items."""
-import json
-
 from common import Table, signed_interval, verdict
 import frontier
 
@@ -17,28 +15,16 @@ def tasks(bench):
     return found
 
 
-def plans(bench):
+def plans_of(bench):
     _, folder = frontier.methods(bench)
     tuned = frontier.tuned_plans(bench, folder)
     return {f"tuned, <= {budget} bits": tuned[f"default-{budget}"] for budget in ("3.5", "4.5", "5.5")} | {"kivi:KV4": "kivi:KV4"}
 
 
-def compared(bench, name, task, arguments):
-    """Comparisons of the plans with f16, in their order; the records stay in work, so that a stopped run goes on there."""
-    command = ["eval", task, "-m", bench.model, "--out", bench.work / f"answers-{name}", "--margin", MARGIN, "-t", bench.threads, "--json", *arguments]
-    for plan in plans(bench).values():
-        command += ["--plan", plan]
-
-    def measure():
-        comparisons = json.loads(bench.kvtuner(*command))["comparisons"]
-        return [{"scores": c["scores"], "n_answers": c["n_answers"]} for c in comparisons]  # the responses fill megabytes
-    return bench.keep(f"answers-{name}", measure)
-
-
-def answer_rows(bench):
+def answer_rows(bench, plans):
     rows = []
     for task, arguments in tasks(bench).items():
-        for plan, found in zip(plans(bench), compared(bench, task, task, arguments)):
+        for plan, found in zip(plans, bench.compared(f"answers-{task}", task, plans.values(), "--margin", MARGIN, *arguments)):
             name, score = next(iter(found["scores"].items()))
             margin = score["smallest_margin"]
             rows.append({"task": f"{task} ({name})", "items": found["n_answers"], "cache": plan, "f16, %": 100 * score["reference"]["mean"],
@@ -49,10 +35,10 @@ def answer_rows(bench):
     return rows
 
 
-def likelihood_rows(bench):
+def likelihood_rows(bench, plans):
     few = bench.items or (8 if bench.quick else 200)
     rows = []
-    for plan, found in zip(plans(bench), compared(bench, "likelihood", "gsm8k", ["--likelihood", "--limit", few, *bench.few_shots()])):
+    for plan, found in zip(plans, bench.compared("answers-likelihood", "gsm8k", plans.values(), "--likelihood", "--limit", few, *bench.few_shots())):
         (_, score), = found["scores"].items()
         rows.append({"cache": plan, "items": found["n_answers"], "f16": score["reference"]["mean"], "plan": score["candidate"]["mean"],
                      "difference (95 %)": signed_interval(score, 5)})
@@ -60,6 +46,7 @@ def likelihood_rows(bench):
 
 
 def tables(bench):
-    return [Table("answers", "Answers of benchmarks", answer_rows(bench),
+    plans = plans_of(bench)
+    return [Table("answers", "Answers of benchmarks", answer_rows(bench, plans),
                   [f"Greedy, the same items under f16 and the plan. holds: equivalent within {MARGIN} points at 95 % (two one-sided tests)."]),
-            Table("likelihood", "Log-likelihood of the reference answers of GSM8K", likelihood_rows(bench), ["Nats a token, so that few items tell plans apart."])]
+            Table("likelihood", "Log-likelihood of the reference answers of GSM8K", likelihood_rows(bench, plans), ["Nats a token, so that few items tell plans apart."])]

@@ -27,10 +27,7 @@ def size(bench, model, plan, n_ctx):
 
 
 def plan_file(bench, model, plan):
-    path = bench.work / f"uniform-{plan.replace(':', '-')}.json"
-    if not path.exists():
-        bench.kvtuner("plan", "make", plan, "-m", model, "-o", path)
-    return path
+    return bench.plan(f"uniform-{plan.replace(':', '-')}", plan, model=model)
 
 
 def peak_rss(bench, model, plan, n_ctx):

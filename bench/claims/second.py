@@ -1,10 +1,6 @@
 """KLD of plans by a second implementation: model, formats and transforms in numpy (bench/second_implementation), written from their documents."""
-import sys
+from common import CHECK, Table, mean_kld
 
-from common import DATA, ROOT, Table, mean_kld
-
-sys.path.append(str(ROOT / "bench"))
-CHECK = DATA / "wikitext2" / "wiki.test.head.raw"
 PLANS = ["per-token:KV8", "per-token:KV4", "kivi:KV8", "kivi:KV4", "kivi:K4V2", "rotated:KV8", "rotated:KV4", "rotated:KV3"]
 
 
@@ -54,11 +50,7 @@ def measured(bench, plans):
 
 
 def tables(bench):
-    plans = {}
-    for form in PLANS[::3] if bench.quick else PLANS:
-        plans[form] = bench.work / f"second-{form.replace(':', '-')}.json"
-        if not plans[form].exists():
-            bench.kvtuner("plan", "make", form, "-m", bench.model, "-o", plans[form], *(["--calibration", bench.calibration()] if "rotated" in form else []))
+    plans = {form: bench.plan(f"second-{form.replace(':', '-')}", form) for form in (PLANS[::3] if bench.quick else PLANS)}
     second = bench.keep("second", lambda: measured(bench, plans))
     ours, floor = bench.kld("second-kld", plans.values(), "--text", CHECK, chunks=4)
     rows = [{"plan": form, "kvtuner": mean_kld(plan), "less the noise floor": mean_kld(plan) - floor, "second implementation": second[form]}

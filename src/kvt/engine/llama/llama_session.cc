@@ -44,7 +44,11 @@ public:
 
     bool rewind(int position) override {
         if (position < start_ || position > position_) return false;
-        if (!llama_memory_seq_rm(llama_get_memory(context_.get()), 0, position, -1)) return false;
+        const llama_memory_t memory = llama_get_memory(context_.get());
+        // Layers with a window drop what it has passed, and llama.cpp would cut behind such a hole without a word.
+        const int window = llama_model_n_swa(model_->model.get());
+        if (window > 0 && llama_memory_seq_pos_min(memory, 0) > std::max(start_, position - window)) return false;
+        if (!llama_memory_seq_rm(memory, 0, position, -1)) return false;
         position_ = position;
         return true;
     }
